@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mux: the family of containers: frames to file operations; and scan, repair and seal of each.
+ * Owner: a td_mux belongs to one part of an output.
+ * Thread: new/add_track/write/idle/close on the media loop; seal and scan on any thread that may
+ *         block, never on a media loop.
+ * Bound: a muxer holds no frame back; its own memory is `state_size` plus at most one unit header.
+ * Does not: any I/O. Operations go to the sink in order; any prefix of them, cut inside an operation
+ *           too, is readable as it lies and is completed by seal.
+ *
+ * Adding a container = one file pair, one row in mux.c, one line in docs/formats.
+ */
+#ifndef TD_MUX_MUX_H
+#define TD_MUX_MUX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/fileop.h"
+#include "media/frame.h"
+
+#define TD_MUX_TRACKS_MAX 8u
+#define TD_MUX_UNIT_US 400000 /* longest container unit (cluster, fragment), design section 1 */
+
+enum td_mux_condition {
+    TD_MUX_NEXT_PART = 1, /* this track cannot be added to this file any more: begin another part */
+};
+
+struct td_mux_track {
+    enum td_codec codec;
+    unsigned channels; /* audio */
+    uint16_t width;    /* video, from the first key frame; 0 = unknown */
+    uint16_t height;
+    const char *name;  /* UTF-8 title (participant, source), may be NULL */
+    const char *language; /* BCP 47, may be NULL */
+    /* The first key frame of a video track: parameter sets are taken from it. NULL for audio. */
+    const struct td_frame *first_key;
+};
+
+struct td_mux;
+
+/* What a scan finds. */
+struct td_scan_track {
+    enum td_codec codec;
+    unsigned channels;
+    uint16_t width;
+    uint16_t height;
+    uint64_t frames;
+    uint64_t key_frames;
+    int64_t first_pts_us;
+    int64_t last_pts_us; /* start of the last frame */
+    int64_t end_pts_us;  /* its end, as far as the container or codec says */
+};
+
+struct td_scan {
+    struct td_scan_track tracks[TD_MUX_TRACKS_MAX];
+    unsigned track_count;
+    uint64_t bytes;         /* of the file */
+    uint64_t valid_bytes;   /* up to the end of the last whole unit */
+    uint64_t damaged_units; /* inside valid_bytes: continuity errors, bad checksums */
+    uint64_t discontinuities; /* marked ones: holes the recorder knew of */
+    int64_t duration_us;    /* largest end - smallest first */
+    bool sealed;            /* finished: nothing left to do */
+};
+
+/* Called for each whole frame of a scan, in file order. Non-zero stops the scan with that value. */
+typedef int td_scan_frame_fn(void *ctx, const struct td_frame *frame);
+
+struct td_mux_ops {
+    const char *name;      /* "ts", "mkv": the --format word */
+    const char *extension; /* "ts" */
+    unsigned codecs;       /* bit set of 1u << enum td_codec */
+    bool has_index;        /* writes TD_FILE_INDEX */
+    size_t state_size;
+    int (*open)(struct td_mux *m);
+    int (*add_track)(struct td_mux *m, const struct td_mux_track *track, unsigned *ret_track);
+    int (*write)(struct td_mux *m, const struct td_frame *frame);
+    int (*idle)(struct td_mux *m, int64_t pts_us);
+    int (*close)(struct td_mux *m);
+    void (*destroy)(struct td_mux *m);
+    int (*seal)(const struct td_read_at *media, const struct td_read_at *index,
+                const struct td_op_sink *sink, struct td_scan *ret_scan);
+    int (*scan)(const struct td_read_at *media, td_scan_frame_fn *frame, void *ctx,
+                struct td_scan *ret_scan);
+};
+
+/* NULL when there is none. */
+const struct td_mux_ops *td_mux_by_name(const char *name);
+/* By content first (magic bytes), so that a renamed file is recognised. */
+const struct td_mux_ops *td_mux_by_content(const struct td_read_at *media);
+const struct td_mux_ops *const *td_mux_table(size_t *ret_count);
+bool td_mux_takes(const struct td_mux_ops *ops, enum td_codec codec);
+
+TD_MUST int td_mux_new(const struct td_mux_ops *ops, struct td_op_sink sink, struct td_mux **ret_mux);
+struct td_mux *td_mux_free(struct td_mux *m);
+/* Before the first write: declared in the header. Later: 0 when the container can still take it,
+ * TD_MUX_NEXT_PART when not; -TD_E_UNSUPPORTED for a codec the container never takes. */
+TD_MUST int td_mux_add_track(struct td_mux *m, const struct td_mux_track *track,
+                             unsigned *ret_track);
+/* Writes frame->track's frame; emits at once (no frame is held back). */
+TD_MUST int td_mux_write(struct td_mux *m, const struct td_frame *frame);
+/* Nothing came for a while (all muted): make the file visibly live. */
+TD_MUST int td_mux_idle(struct td_mux *m, int64_t pts_us);
+/* Last operations on the media loop. The file is then valid and complete but for what seal adds. */
+TD_MUST int td_mux_close(struct td_mux *m);
+
+/* Finishing and repairing are one thing: finds the end of the last whole unit, cuts what is torn,
+ * closes what is open, adds what a finished file has (MKV: sizes, Cues, Duration). Idempotent, and
+ * restartable after any prefix of its own operations. `index` may have a NULL read_at.
+ * 0, or -TD_E_DAMAGED when nothing playable is there. Never makes playable media shorter. */
+TD_MUST int td_mux_seal(const struct td_mux_ops *ops, const struct td_read_at *media,
+                        const struct td_read_at *index, const struct td_op_sink *sink,
+                        struct td_scan *ret_scan);
+/* Reads a file as it lies. `frame` may be NULL. */
+TD_MUST int td_mux_scan(const struct td_mux_ops *ops, const struct td_read_at *media,
+                        td_scan_frame_fn *frame, void *ctx, struct td_scan *ret_scan);
+
+/* For implementations (mux/ only). */
+struct td_mux {
+    const struct td_mux_ops *ops;
+    struct td_op_sink sink;
+    struct td_mux_track tracks[TD_MUX_TRACKS_MAX]; /* first_key, name, language not kept */
+    unsigned track_count;
+    uint64_t offset[TD_FILE_SLOTS]; /* bytes emitted */
+    bool started;                   /* something was written */
+    bool closed;
+    int failed;                     /* first sink error, sticky */
+    /* state tail, aligned */
+};
+void *td_mux_state(struct td_mux *m);
+/* Emit helpers that keep `offset` and `failed`. */
+TD_MUST int td_mux_append(struct td_mux *m, enum td_file_slot file, const void *bytes, size_t len);
+TD_MUST int td_mux_patch(struct td_mux *m, enum td_file_slot file, uint64_t offset,
+                         const void *bytes, size_t len);
+
+#endif
