@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * err: error codes, the must-check attribute, and the one sentence a failed operation leaves behind.
+ * err: error codes, the must-check attribute, and the one sentence that a failed operation leaves.
  * Owner: a td_fail belongs to the object whose operation may fail.
  * Thread: the codes are constants; a td_fail is touched by its owner's thread only.
  * Bound: a sentence has at most TD_FAIL_TEXT_MAX bytes, NUL included.

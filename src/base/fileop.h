@@ -22,8 +22,8 @@ enum td_file_slot {
 };
 
 enum td_file_op_kind {
-    TD_OP_APPEND,   /* bytes at the end; `offset` = the end so far, so that a replay is idempotent */
-    TD_OP_PATCH,    /* bytes at `offset`, inside what exists, within one 512-byte sector */
+    TD_OP_APPEND, /* bytes at the end; `offset` = the end so far, so that a replay is idempotent */
+    TD_OP_PATCH,  /* bytes at `offset`, inside what exists, within one 512-byte sector */
     TD_OP_TRUNCATE, /* to `offset` */
     TD_OP_SYNC,     /* everything before is durable before anything after is done */
 };
@@ -43,7 +43,8 @@ struct td_op_sink {
 };
 
 /* Random read access to one file. `read_at` fills up to len bytes and returns how many (0 at the
- * end), or a negative error. `size` may be stale for a growing file. A NULL read_at = no such file. */
+ * end), or a negative error. `size` may be stale for a growing file. A NULL read_at means
+ * that there is no such file. */
 struct td_read_at {
     int64_t (*read_at)(void *ctx, uint64_t offset, void *ret_bytes, size_t len);
     void *ctx;

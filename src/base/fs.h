@@ -28,16 +28,16 @@ struct td_fs_stat {
 enum td_fs_flags {
     TD_FS_READ = 1,
     TD_FS_WRITE = 2,
-    TD_FS_CREATE = 4,    /* must not exist yet (O_EXCL) */
-    TD_FS_NOFOLLOW = 8,  /* a link at the end of the path is refused */
-    TD_FS_APPEND = 16,   /* open or create for appending */
+    TD_FS_CREATE = 4,   /* must not exist yet (O_EXCL) */
+    TD_FS_NOFOLLOW = 8, /* a link at the end of the path is refused */
+    TD_FS_APPEND = 16,  /* open or create for appending */
 };
 
 struct td_fs;
 
 struct td_fs_ops {
     const char *name;
-    /* Each answers 0 (or a handle, or a count) or -errno. Handles are >= 0; all are close-on-exec. */
+    /* Each answers 0 (or a handle, or a count) or -errno. Handles are >= 0 and close-on-exec. */
     int (*open)(struct td_fs *fs, const char *path, unsigned flags, unsigned mode);
     int (*close)(struct td_fs *fs, int handle);
     int64_t (*pread)(struct td_fs *fs, int handle, void *ret_bytes, size_t len, uint64_t offset);
@@ -87,8 +87,8 @@ TD_MUST int td_fs_rmdir(struct td_fs *fs, const char *path);
 TD_MUST int td_fs_sync_dir(struct td_fs *fs, const char *path);
 /* Syncs the folder that holds `path`. */
 TD_MUST int td_fs_sync_parent(struct td_fs *fs, const char *path);
-TD_MUST int td_fs_list(struct td_fs *fs, const char *path,
-                       int (*each)(void *ctx, const char *name), void *ctx);
+TD_MUST int td_fs_list(struct td_fs *fs, const char *path, int (*each)(void *ctx, const char *name),
+                       void *ctx);
 TD_MUST int td_fs_lock(struct td_fs *fs, int handle);
 
 /* Writes a small file so that it is either the old or the new one after any cut: temporary in the

@@ -23,7 +23,7 @@ TD_MUST int td_random_bytes(void *ret_bytes, size_t len);
 TD_MUST int td_id_new(const char *prefix, char ret_id[static TD_ID_MAX]);
 /* `len` characters of [A-Za-z0-9] and NUL: ICE credentials (RFC 8445 section 5.3), tokens. */
 TD_MUST int td_id_token(char *ret_text, size_t len);
-/* Maps an untrusted name to [A-Za-z0-9._-], at most 64 bytes, never empty, never starting with '.'. */
+/* Maps an untrusted name to [A-Za-z0-9._-], at most 64 bytes, not empty, not starting with '.'. */
 void td_name_sanitise(const char *name, char ret_safe[static TD_NAME_MAX]);
 
 #endif

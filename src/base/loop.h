@@ -26,8 +26,8 @@ TD_MUST int td_loop_new(const char *name, struct td_loop **ret_loop);
 /* Runs all waiting messages, stops the thread, joins it. Takes NULL, returns NULL. */
 struct td_loop *td_loop_free(struct td_loop *loop);
 /* Runs fn(target, payload) on the loop's thread; see td_mailbox_post. */
-TD_MUST int td_loop_post(struct td_loop *loop, td_message_fn *fn, void *target,
-                         const void *payload, size_t len);
+TD_MUST int td_loop_post(struct td_loop *loop, td_message_fn *fn, void *target, const void *payload,
+                         size_t len);
 /* 0 or -TD_E_LIMIT. While no ticker is registered the thread sleeps in poll(2). */
 TD_MUST int td_loop_add_ticker(struct td_loop *loop, td_tick_fn *fn, void *ctx);
 void td_loop_remove_ticker(struct td_loop *loop, td_tick_fn *fn, void *ctx);

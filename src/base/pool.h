@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * pool: fixed-size slots for the packet path, reused last-in-first-out so that few pages are touched.
+ * pool: fixed-size slots for the packet path, reused last-in-first-out: few pages are touched.
  * Owner: one loop; slots are given back to the pool they came from.
  * Thread: the owner's only.
  * Bound: `slot_count` slots of `slot_bytes`; one malloc at init, charged to the budget.
@@ -27,7 +27,7 @@ struct td_pool {
 
 TD_MUST int td_pool_init(struct td_pool *p, size_t slot_bytes, size_t slot_count,
                          struct td_budget *budget);
-void td_pool_done(struct td_pool *p); /* asserts that no slot is out */
+void td_pool_done(struct td_pool *p);  /* asserts that no slot is out */
 void *td_pool_take(struct td_pool *p); /* uninitialised slot, or NULL */
 void td_pool_give(struct td_pool *p, void *slot);
 

@@ -5,7 +5,8 @@
  * Thread: the media loop's.
  * Bound: the frame under assembly: TD_FRAME_BYTES_MAX and the track's budget; a larger one is
  *        dropped whole and counted.
- * Does not: decode. Adding a codec = one file pair, one row in codec.c, one test vector, one doc line.
+ * Does not: decode. Adding a codec = one file pair, one row in codec.c, one test vector, one line
+ *           of docs.
  */
 #ifndef TD_MEDIA_CODEC_H
 #define TD_MEDIA_CODEC_H
@@ -40,23 +41,28 @@ struct td_depay_stats {
     uint64_t oversize;  /* frames over the limit */
     uint64_t blanks;    /* the SFU's blank frames, recognised and left out */
     uint64_t padding;   /* padding-only packets */
+    uint64_t dtx;       /* audio packets that only say that there is nothing to hear, left out */
 };
 
 struct td_depay_ops {
     enum td_codec codec;
-    size_t state_size; /* bytes behind struct td_depay, zeroed */
-    /* Takes the next packet in order. A packet may end the frame before it and be a frame itself, so
-     * finished frames are queued in the state (2 at most) and fetched with pop. 0, or -TD_E_PARSE
-     * (counted, the frame under assembly is dropped). Padding-only packets never get here. */
+    size_t state_size;                /* bytes behind struct td_depay, zeroed */
+    void (*init)(struct td_depay *d); /* once, before anything else; takes no memory */
+    /* Takes the next packet in order. A packet may end the frame before it and be a frame itself,
+     * so finished frames are queued in the state (2 at most) and fetched with pop. 0, or
+     * -TD_E_PARSE (counted, the frame under assembly is dropped). Padding-only packets never get
+     * here. */
     int (*push)(struct td_depay *d, const struct td_rtp_packet *packet);
-    /* 1 with a frame whose bytes are valid until the next push, else 0. */
+    /* 1 with a frame whose bytes are valid until the next push, else 0. Frames that were not
+     * fetched by then are gone. */
     int (*pop)(struct td_depay *d, struct td_frame *ret_frame);
     /* Packets are missing here: drop what is under assembly. */
     void (*hole)(struct td_depay *d);
     void (*done)(struct td_depay *d); /* may be NULL */
 };
 
-TD_MUST int td_depay_new(enum td_codec codec, struct td_budget *budget, struct td_depay **ret_depay);
+TD_MUST int td_depay_new(enum td_codec codec, struct td_budget *budget,
+                         struct td_depay **ret_depay);
 struct td_depay *td_depay_free(struct td_depay *d);
 TD_MUST int td_depay_push(struct td_depay *d, const struct td_rtp_packet *packet);
 TD_MUST int td_depay_pop(struct td_depay *d, struct td_frame *ret_frame);
@@ -64,6 +70,10 @@ void td_depay_hole(struct td_depay *d);
 const struct td_depay_stats *td_depay_stats(const struct td_depay *d);
 /* The table, for tests that walk it. */
 const struct td_depay_ops *const *td_depay_table(size_t *ret_count);
+
+/* True for the size of a server's blank frame (LiveKit: VP8 8x8, H.264 2x2), which must not become
+ * the size of a recording. No publisher sends pictures that small. */
+bool td_codec_blank_size(unsigned width, unsigned height);
 
 /* For implementations (media/ only). */
 struct td_depay {

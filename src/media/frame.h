@@ -6,9 +6,9 @@
  * Bound: TD_FRAME_BYTES_MAX.
  * Does not: own, count references or carry decoded pictures.
  *
- * Forms of the bytes: H.264 is Annex B with 4-byte start codes, every key frame carrying its SPS and
- * PPS in front (the depacketiser sees to it), without access unit delimiters unless the publisher
- * sent them; VP8 is the bare frame (RFC 6386); Opus one packet (RFC 6716).
+ * Forms of the bytes: H.264 is Annex B with 4-byte start codes, every key frame carrying its SPS
+ * and PPS in front (the depacketiser sees to it), without access unit delimiters unless the
+ * publisher sent them; VP8 is the bare frame (RFC 6386); Opus one packet (RFC 6716).
  */
 #ifndef TD_MEDIA_FRAME_H
 #define TD_MEDIA_FRAME_H
@@ -34,15 +34,15 @@ enum td_codec {
 
 struct td_frame {
     enum td_codec codec;
-    bool key;                /* decodable without anything before it; audio: always */
-    bool discontinuity;      /* media is missing between the previous frame of this track and this */
+    bool key;           /* decodable without anything before it; audio: always */
+    bool discontinuity; /* media is missing between the previous frame of this track and this */
     uint32_t rtp_timestamp;
-    int64_t arrival_us;      /* of its first packet, monotonic */
-    int64_t pts_us;          /* on the recording's time line; set by the recorder */
-    int64_t duration_us;     /* audio: exact from the packet; video: 0 = unknown */
-    uint16_t width;          /* video key frames, 0 = unknown */
+    int64_t arrival_us;  /* of its first packet, monotonic */
+    int64_t pts_us;      /* on the recording's time line; set by the recorder */
+    int64_t duration_us; /* audio: exact from the packet; video: 0 = unknown */
+    uint16_t width;      /* video key frames, 0 = unknown */
     uint16_t height;
-    unsigned track;          /* index in the container; set by the recorder */
+    unsigned track; /* index in the container; set by the recorder */
     const uint8_t *bytes;
     size_t len;
 };

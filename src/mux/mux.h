@@ -22,6 +22,7 @@
 #include "media/frame.h"
 
 #define TD_MUX_TRACKS_MAX 8u
+#define TD_MUX_PROBE_BYTES 1024u
 #define TD_MUX_UNIT_US 400000 /* longest container unit (cluster, fragment), design section 1 */
 
 enum td_mux_condition {
@@ -63,6 +64,8 @@ struct td_scan {
     uint64_t discontinuities; /* marked ones: holes the recorder knew of */
     int64_t duration_us;    /* largest end - smallest first */
     bool sealed;            /* finished: nothing left to do */
+    bool partial;           /* seal read only head and tail of a long file: `frames`, `key_frames`,
+                               `damaged_units` and `discontinuities` count only what was read */
 };
 
 /* Called for each whole frame of a scan, in file order. Non-zero stops the scan with that value. */
@@ -74,6 +77,8 @@ struct td_mux_ops {
     unsigned codecs;       /* bit set of 1u << enum td_codec */
     bool has_index;        /* writes TD_FILE_INDEX */
     size_t state_size;
+    /* The first bytes of a file (TD_MUX_PROBE_BYTES, or fewer in a shorter file). May be NULL. */
+    bool (*probe)(const uint8_t *head, size_t len);
     int (*open)(struct td_mux *m);
     int (*add_track)(struct td_mux *m, const struct td_mux_track *track, unsigned *ret_track);
     int (*write)(struct td_mux *m, const struct td_frame *frame);
@@ -99,7 +104,10 @@ struct td_mux *td_mux_free(struct td_mux *m);
  * TD_MUX_NEXT_PART when not; -TD_E_UNSUPPORTED for a codec the container never takes. */
 TD_MUST int td_mux_add_track(struct td_mux *m, const struct td_mux_track *track,
                              unsigned *ret_track);
-/* Writes frame->track's frame; emits at once (no frame is held back). */
+/* Writes frame->track's frame; emits at once (no frame is held back). A positive answer of the sink
+ * ("not taken, no room") is passed up and leaves the muxer as if the frame had never been offered; a
+ * negative one is sticky. -EINVAL for a frame that does not fit its track, -TD_E_LIMIT for one over
+ * TD_FRAME_BYTES_MAX; neither writes anything or is sticky. */
 TD_MUST int td_mux_write(struct td_mux *m, const struct td_frame *frame);
 /* Nothing came for a while (all muted): make the file visibly live. */
 TD_MUST int td_mux_idle(struct td_mux *m, int64_t pts_us);

@@ -34,7 +34,7 @@ enum td_jitter_pop {
 
 struct td_jitter_hole {
     uint16_t first_seq;
-    uint16_t count;
+    uint16_t count; /* 0: the stream started anew, nobody knows how many are missing */
 };
 
 struct td_jitter;
@@ -49,11 +49,14 @@ struct td_jitter_stats {
     uint64_t resets;    /* sequence jumps taken as a new start */
 };
 
+/* `slot_max` at least 2. A pool may be shared by the tracks of one loop. */
 TD_MUST int td_jitter_new(struct td_pool *slots, unsigned slot_max, int64_t wait_us_max,
                           struct td_jitter **ret_jitter);
 struct td_jitter *td_jitter_free(struct td_jitter *j);
 
-/* `packet` must lie in a datagram of `datagram_len` bytes at `datagram` (what is copied when held). */
+/* Drain with td_jitter_pop after each push: a hole given up for want of slots goes only there.
+ * `packet` must lie in a datagram of `datagram_len` bytes at `datagram` (what is copied when held).
+ */
 TD_MUST int td_jitter_push(struct td_jitter *j, const struct td_rtp_packet *packet,
                            const uint8_t *datagram, size_t datagram_len);
 TD_MUST int td_jitter_pop(struct td_jitter *j, int64_t now_us, struct td_rtp_packet *ret_packet,

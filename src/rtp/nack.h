@@ -14,16 +14,17 @@
 
 #include "base/err.h"
 
-#define TD_NACK_TRIES_MAX 3             /* LiveKit resends a packet 3 times at most */
-#define TD_NACK_BATCH_MAX 128           /* sequence numbers in one NACK we send */
-#define TD_NACK_FIRST_DELAY_US 10000    /* let plain reordering heal itself first */
-#define TD_NACK_INTERVAL_US_MIN 100000  /* LiveKit ignores repeats within max(100 ms, 2 RTT) */
+#define TD_NACK_TRIES_MAX 3            /* LiveKit resends a packet 3 times at most */
+#define TD_NACK_BATCH_MAX 128          /* sequence numbers in one NACK we send */
+#define TD_NACK_FIRST_DELAY_US 10000   /* let plain reordering heal itself first */
+#define TD_NACK_INTERVAL_US_MIN 100000 /* LiveKit ignores repeats within max(100 ms, 2 RTT) */
 
 struct td_nack;
 
 TD_MUST int td_nack_new(struct td_nack **ret_nack);
 struct td_nack *td_nack_free(struct td_nack *n);
-/* Tells the present state: `missing` ascending (td_jitter_missing). Forgets what is no longer there. */
+/* Tells the present state: `missing` ascending (td_jitter_missing). Forgets what is no longer
+ * there. */
 void td_nack_update(struct td_nack *n, const uint16_t *missing, size_t count, int64_t now_us);
 /* What to ask for now (at most `max`), marking it as asked. `rtt_us` 0 = unknown. */
 size_t td_nack_due(struct td_nack *n, int64_t now_us, int64_t rtt_us, uint16_t *ret_seqs,

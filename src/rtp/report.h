@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * report: reception statistics of one stream and its report block (RFC 3550 appendices A.1, A.3, A.8).
- * Owner: one track, embedded.
- * Thread: the media loop's.
- * Bound: fixed size.
- * Does not: send; a ticker asks for the block once a second.
+ * report: reception statistics of one stream and its report block (RFC 3550 appendices A.1, A.3,
+ * A.8). Owner: one track, embedded. Thread: the media loop's. Bound: fixed size. Does not: send; a
+ * ticker asks for the block once a second.
  */
 #ifndef TD_RTP_REPORT_H
 #define TD_RTP_REPORT_H
@@ -21,10 +19,12 @@ struct td_report {
     bool started;
     uint16_t base_seq;
     uint16_t max_seq;
+    uint32_t bad_seq; /* the number that would prove a restart, UINT32_MAX = none */
     uint32_t cycles;
     uint64_t received;
     uint64_t expected_prior;
     uint64_t received_prior;
+    bool transit_known;
     int64_t transit_ticks;
     uint32_t jitter_q4; /* scaled by 16, RFC 3550 A.8 */
     uint64_t last_sr_ntp;

@@ -30,11 +30,11 @@ enum td_rtcp_kind {
 
 struct td_rtcp_block { /* RFC 3550 section 6.4.1 report block */
     uint32_t ssrc;
-    uint8_t fraction_lost;  /* 1/256 */
+    uint8_t fraction_lost;   /* 1/256 */
     int32_t cumulative_lost; /* 24-bit signed on the wire */
-    uint32_t highest_seq;   /* extended */
+    uint32_t highest_seq;    /* extended */
     uint32_t jitter_ticks;
-    uint32_t last_sr;       /* middle 32 bits of NTP */
+    uint32_t last_sr;        /* middle 32 bits of NTP */
     uint32_t delay_since_sr; /* 1/65536 s */
 };
 

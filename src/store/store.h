@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * store: the process's way to disk: crash pool, writer thread, sync thread, scribe thread.
+ * store: the process's way to disk: crash pool, writer, sync, finisher and scribe thread.
  * Owner: the executable; freed after every spool is closed.
  * Thread: new/free on the control thread.
  * Bound: the crash pool's buffers and the writer's mailbox (one message per buffer).
@@ -34,6 +34,8 @@ struct td_store_config {
 TD_MUST int td_store_new(const struct td_store_config *config, struct td_store **ret_store);
 struct td_store *td_store_free(struct td_store *s);
 bool td_store_crash_safe(const struct td_store *s);
+/* Why it is not: -ENODEV (no tmpfs), -ENOSPC (tmpfs full) …; 0 when it is. */
+int td_store_pool_error(const struct td_store *s);
 const struct td_crashpool *td_store_pool(const struct td_store *s);
 
 /* ---- spool: the media loop's end of one growing part (its media file and its index). ---- */
@@ -44,7 +46,7 @@ enum td_spool_condition {
     TD_SPOOL_FULL = 1, /* no buffer: nothing was taken; drop video to the next key frame */
 };
 
-struct td_spool_stats { /* readable from any thread, each value by itself */
+struct td_spool_stats {      /* readable from any thread, each value by itself */
     uint64_t accepted_bytes; /* taken from the muxer */
     uint64_t written_bytes;  /* handed to the kernel */
     uint64_t synced_bytes;   /* known durable */
@@ -55,10 +57,12 @@ struct td_spool_stats { /* readable from any thread, each value by itself */
 };
 
 struct td_spool_config {
-    const char *path[TD_FILE_SLOTS]; /* growing names; NULL slot = not written. Created exclusively
-                                        by the writer thread, mode 0644, locked (OFD) until closed */
-    /* Heard once on `notify`'s owner thread when the spool failed (path, code), and once when it was
-     * closed. `notify` may be NULL: poll the stats. */
+    const char *path[TD_FILE_SLOTS]; /* growing names; NULL slot = not written: its ops are taken
+                                        and dropped. Created exclusively by the writer thread, mode
+                                        0644, locked (OFD) until closed; an open that fails half-way
+                                        takes its empty files back */
+    /* Heard once on `notify`'s owner thread when the spool failed (path, code), and once when it
+     * was closed. `notify` may be NULL: poll the stats. */
     struct td_mailbox *notify;
     td_message_fn *failed; /* payload: struct td_spool_report */
     td_message_fn *closed; /* payload: struct td_spool_report; the spool is gone after this */
@@ -68,38 +72,46 @@ struct td_spool_config {
 struct td_spool_report {
     int error; /* 0 or negative */
     uint64_t bytes;
-    struct td_spool *spool; /* identity only in `closed` */
+    struct td_spool *spool; /* identity only in `closed`: its memory may be gone */
 };
 
-/* How a closed part is finished, run on the scribe thread after everything is written and synced.
- * `seal` may be NULL. It reads the files and emits operations that are executed at once. */
+/* How a closed part is finished, run on the finisher thread after everything is written and synced.
+ * `seal` may be NULL. It reads the files and emits operations that are executed at once. After a
+ * failure the file keeps its growing name, for recovery to finish; after a full disk (ENOSPC,
+ * EDQUOT, EFBIG) it is still sealed, so that its torn tail is cut. */
 struct td_spool_finish {
     int (*seal)(void *ctx, const struct td_read_at *media, const struct td_read_at *index,
                 const struct td_op_sink *sink);
     void *seal_ctx;
-    char final_path[1024]; /* the media file's name afterwards; renamed without replacing unless
-                              `replace`; the folder synced; the index unlinked after that */
+    char final_path[1024]; /* the media file's name afterwards (empty: it has it already); renamed
+                              without replacing unless `replace`; the folder synced; the index
+                              unlinked after that */
     bool replace;
 };
 
-/* Any thread that is not the writer; does no I/O: the writer creates the files. 0, -ENOMEM, -ENOBUFS. */
+/* Any thread that is not the writer; does no I/O: the writer creates the files. 0, -ENOMEM,
+ * -ENOBUFS (as many spools as the crash pool has file entries: one per buffer, 64 at least),
+ * -ENAMETOOLONG. */
 TD_MUST int td_spool_open(struct td_store *s, const struct td_spool_config *config,
                           struct td_spool **ret_spool);
-/* Media loop. 0, TD_SPOOL_FULL, or the sticky error. An op larger than a buffer spans several; it is
- * taken whole or not at all. Published in the crash pool before the call returns. */
+/* Media loop. 0, TD_SPOOL_FULL, or the sticky error. An append larger than a buffer spans several;
+ * it is taken whole or not at all. Published in the crash pool before the call returns. A patch
+ * larger than a buffer is refused with -TD_E_LIMIT, an offset beyond 2^63 with -EFBIG. */
 TD_MUST int td_spool_emit(struct td_spool *spool, const struct td_file_op *op);
 /* Media loop: hands the current buffer to the writer when it is due by bytes or age. */
 void td_spool_tick(struct td_spool *spool, int64_t now_us);
 /* Media loop: hands it over now (the first key frame). */
 void td_spool_flush(struct td_spool *spool);
 /* Media loop, last call: everything to disk, sync, seal, rename, sync folder; then `closed`.
- * `finish` is copied; NULL = close as it lies under the growing name. */
+ * `finish` is copied; NULL = close as it lies under the growing name. Without `notify` nothing
+ * tells when the spool is gone: do not touch it after this. */
 void td_spool_close(struct td_spool *spool, const struct td_spool_finish *finish);
 void td_spool_stats(const struct td_spool *spool, struct td_spool_stats *ret_stats);
 
 /* ---- scribe: small files, off every loop. ---- */
 
-/* Any thread. Takes a copy. Replaces `path` atomically (td_fs_replace) in order of calls. */
+/* Any thread. Takes a copy. Replaces `path` atomically (td_fs_replace) in order of calls. -ENOBUFS
+ * when the scribe is behind (scribe.h), which is counted as an error of it. */
 TD_MUST int td_store_replace(struct td_store *s, const char *path, const void *bytes, size_t len);
 /* Any thread. Takes a copy. Appends to `path`, created when missing, in order of calls. */
 TD_MUST int td_store_append(struct td_store *s, const char *path, const void *bytes, size_t len);

@@ -34,17 +34,20 @@ struct td_dtls_events {
 
 struct td_dtls;
 
-/* `remote_fingerprint` is checked against the peer's certificate: a mismatch fails the handshake. */
+/* `remote_fingerprint` (sha-256, sha-384 or sha-512) is checked against the peer's certificate: a
+ * mismatch fails the handshake. -TD_E_PARSE, -TD_E_UNSUPPORTED for another hash. */
 TD_MUST int td_dtls_new(const struct td_certificate *certificate, bool client,
                         const char *remote_fingerprint, const struct td_dtls_events *events,
                         struct td_dtls **ret_dtls);
 struct td_dtls *td_dtls_free(struct td_dtls *d);
 TD_MUST int td_dtls_start(struct td_dtls *d, int64_t now_us);
-/* A datagram with a first byte of 20..63 (RFC 7983). Application data (SCTP) is counted, discarded. */
+/* A datagram with a first byte of 20..63 (RFC 7983). Application data (SCTP) is counted and
+ * discarded. After CONNECTED the last flight is repeated when the other side asks for it. */
 void td_dtls_datagram(struct td_dtls *d, const uint8_t *bytes, size_t len, int64_t now_us);
 void td_dtls_tick(struct td_dtls *d, int64_t now_us); /* retransmission */
 /* After CONNECTED: profile and keys from the exporter (RFC 5764 section 4.2). */
 TD_MUST int td_dtls_keys(struct td_dtls *d, struct td_srtp_keys *ret_keys);
-void td_dtls_shutdown(struct td_dtls *d); /* close_notify */
+void td_dtls_shutdown(struct td_dtls *d);            /* close_notify */
+uint64_t td_dtls_discarded(const struct td_dtls *d); /* application records so far */
 
 #endif

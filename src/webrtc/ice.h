@@ -20,7 +20,7 @@ enum td_ice_state { TD_ICE_NEW, TD_ICE_CHECKING, TD_ICE_CONNECTED, TD_ICE_FAILED
 struct td_ice_server {
     char host[256];
     uint16_t port;
-    bool turn;      /* else STUN */
+    bool turn; /* else STUN */
     bool tcp;
     char username[256];
     char password[256];
@@ -53,7 +53,9 @@ struct td_ice_ops {
     struct td_ice *(*close)(struct td_ice *ice);
     int (*gather)(struct td_ice *ice);
     int (*set_remote)(struct td_ice *ice, const char *ufrag, const char *pwd);
-    int (*add_remote)(struct td_ice *ice, const char *candidate); /* -TD_E_PARSE, -TD_E_LIMIT */
+    /* NULL, "" or "end-of-candidates": no more will come. What the transport cannot use is skipped
+     * with 0. -TD_E_PARSE, -TD_E_LIMIT */
+    int (*add_remote)(struct td_ice *ice, const char *candidate);
     int (*send)(struct td_ice *ice, const uint8_t *bytes, size_t len); /* 0, -EAGAIN, -errno */
     void (*drain)(struct td_ice *ice, int64_t now_us);
 };

@@ -35,7 +35,8 @@ struct td_peer;
 
 struct td_peer_events {
     void *ctx;
-    /* Control loop. */
+    /* Control loop. `error` of FAILED: -EHOSTUNREACH = ICE found no path or lost it, -TD_E_CRYPTO,
+     * -TD_E_TIMEOUT = DTLS, -ENOBUFS = a full control mailbox, other = could not start. */
     void (*state)(void *ctx, enum td_peer_state state, int error);
     void (*candidate)(void *ctx, const char *candidate); /* NULL = gathering is done */
     void (*closed)(void *ctx); /* answer to td_peer_close; the peer is gone */
@@ -78,11 +79,14 @@ const char *td_peer_pwd(const struct td_peer *p);
 /* First call starts checks; later ones with other credentials are an ICE restart (-TD_E_UNSUPPORTED
  * for now when the transport cannot). */
 TD_MUST int td_peer_set_remote(struct td_peer *p, const struct td_peer_remote *remote);
+/* May come before td_peer_set_remote. NULL or "" = the other side has no more. One that we cannot
+ * use (ICE-TCP, mDNS, malformed) is skipped: it is a path less, not an error. */
 TD_MUST int td_peer_add_candidate(struct td_peer *p, const char *candidate);
 /* Ends it; `closed` follows once nothing on the media loop refers to it. */
 void td_peer_close(struct td_peer *p);
 
-/* Media loop only. Protects and sends; `bytes` is copied. 0, -TD_E_STATE before CONNECTED, -errno. */
+/* Media loop only. Protects and sends; `bytes` is copied. 0, -TD_E_STATE before CONNECTED,
+ * -EAGAIN while the path is not usable or full, -EMSGSIZE, -errno. */
 TD_MUST int td_peer_send_rtp(struct td_peer *p, const uint8_t *bytes, size_t len);
 TD_MUST int td_peer_send_rtcp(struct td_peer *p, const uint8_t *bytes, size_t len);
 void td_peer_stats(const struct td_peer *p, struct td_peer_stats *ret_stats);

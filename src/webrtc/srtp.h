@@ -17,7 +17,8 @@
 #define TD_SRTP_TRAILER_BYTES 32 /* room a datagram needs behind it for protect */
 #define TD_SRTP_KEY_MAX 64
 
-enum td_srtp_profile { /* IANA DTLS-SRTP protection profiles */
+/* IANA DTLS-SRTP protection profiles */
+enum td_srtp_profile {
     TD_SRTP_AES128_CM_SHA1_80 = 0x0001,
     TD_SRTP_AEAD_AES_128_GCM = 0x0007,
     TD_SRTP_AEAD_AES_256_GCM = 0x0008,

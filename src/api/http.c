@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/http.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth/bearer.h"
+
+#define ROUTES_MAX 16u
+
+struct route {
+    struct td_http *http;
+    const char *prefix;
+    bool open;
+    td_http_route_fn *fn;
+    void *ctx;
+};
+
+struct td_http {
+    SoupServer *server;
+    const struct td_log *log;
+    const char *tokens[TD_HTTP_TOKENS_MAX];
+    size_t token_count;
+    char address[128];
+    struct route routes[ROUTES_MAX];
+    size_t route_count;
+};
+
+/* ---- answers ---- */
+
+void td_http_json(SoupServerMessage *message, unsigned status, json_t *body)
+{
+    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    json_decref(body);
+    if (text == NULL) {
+        soup_server_message_set_status(message, SOUP_STATUS_INTERNAL_SERVER_ERROR, NULL);
+        return;
+    }
+    soup_server_message_set_status(message, status, NULL);
+    soup_server_message_set_response(message, "application/json", SOUP_MEMORY_COPY, text,
+                                     strlen(text));
+    free(text);
+}
+
+void td_http_problem(SoupServerMessage *message, unsigned status, const char *code,
+                     const char *detail)
+{
+    td_http_json(message, status,
+                 json_pack("{s:s, s:s, s:i, s:s, s:s}", "type", "about:blank", "title",
+                           soup_status_get_phrase(status), "status", (int)status, "code", code,
+                           "detail", detail));
+    SoupMessageHeaders *headers = soup_server_message_get_response_headers(message);
+    soup_message_headers_replace(headers, "Content-Type", "application/problem+json");
+}
+
+void td_http_method(SoupServerMessage *message, const char *allowed)
+{
+    td_http_problem(message, SOUP_STATUS_METHOD_NOT_ALLOWED, "method_not_allowed",
+                    "This resource does not have that method.");
+    soup_message_headers_replace(soup_server_message_get_response_headers(message), "Allow",
+                                 allowed);
+}
+
+/* ---- requests ---- */
+
+static void on_chunk(SoupServerMessage *message, GBytes *chunk, gpointer data)
+{
+    (void)chunk;
+    (void)data;
+    SoupMessageBody *body = soup_server_message_get_request_body(message);
+    if (body->length <= (goffset)TD_HTTP_BODY_MAX ||
+        soup_server_message_get_status(message) != SOUP_STATUS_NONE)
+        return;
+    /* What is over the limit is not kept; the answer is given once the client stops sending. */
+    soup_message_body_set_accumulate(body, FALSE);
+    soup_message_body_truncate(body);
+    td_http_problem(message, SOUP_STATUS_REQUEST_ENTITY_TOO_LARGE, "body_too_large",
+                    "The request body is larger than 1 MiB.");
+}
+
+static bool allowed(const struct td_http *h, SoupServerMessage *message)
+{
+    if (h->token_count == 0)
+        return true;
+    SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
+    const char *value = soup_message_headers_get_one(headers, "Authorization");
+    return td_bearer_check(value, h->tokens, h->token_count) == 0;
+}
+
+/* Before the body is read: who may not enter does not get to send one. */
+static void on_early(SoupServer *server, SoupServerMessage *message, const char *path,
+                     GHashTable *query, gpointer data)
+{
+    (void)server;
+    (void)path;
+    (void)query;
+    struct route *route = data;
+    g_signal_connect(message, "got-chunk", G_CALLBACK(on_chunk), NULL);
+    if (!route->open && !allowed(route->http, message)) {
+        td_http_problem(message, SOUP_STATUS_UNAUTHORIZED, "unauthorized",
+                        "A bearer token is needed: Authorization: Bearer TOKEN.");
+        soup_message_headers_replace(soup_server_message_get_response_headers(message),
+                                     "WWW-Authenticate", "Bearer");
+        return;
+    }
+    SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
+    if (soup_message_headers_get_content_length(headers) > (goffset)TD_HTTP_BODY_MAX)
+        td_http_problem(message, SOUP_STATUS_REQUEST_ENTITY_TOO_LARGE, "body_too_large",
+                        "The request body is larger than 1 MiB.");
+}
+
+static void on_request(SoupServer *server, SoupServerMessage *message, const char *path,
+                       GHashTable *query, gpointer data)
+{
+    (void)server;
+    (void)query;
+    struct route *route = data;
+    const char *rest = path + strlen(route->prefix);
+    if (*rest == '/')
+        rest++;
+    else if (*rest != '\0') { /* "/whipper" is not under "/whip" */
+        td_http_problem(message, SOUP_STATUS_NOT_FOUND, "not_found", "There is nothing here.");
+        return;
+    }
+    route->fn(route->ctx, message, rest);
+}
+
+static void on_nothing(SoupServer *server, SoupServerMessage *message, const char *path,
+                       GHashTable *query, gpointer data)
+{
+    (void)server;
+    (void)path;
+    (void)query;
+    (void)data;
+    td_http_problem(message, SOUP_STATUS_NOT_FOUND, "not_found", "There is nothing here.");
+}
+
+void td_http_route(struct td_http *h, const char *prefix, bool open, td_http_route_fn *fn,
+                   void *ctx)
+{
+    g_assert(h->route_count < ROUTES_MAX);
+    struct route *route = &h->routes[h->route_count++];
+    *route = (struct route){.http = h, .prefix = prefix, .open = open, .fn = fn, .ctx = ctx};
+    soup_server_add_early_handler(h->server, prefix, on_early, route, NULL);
+    soup_server_add_handler(h->server, prefix, on_request, route, NULL);
+}
+
+/* ---- listening ---- */
+
+static GSocketAddress *parse_address(const char *listen)
+{
+    char host[96];
+    const char *colon = strrchr(listen, ':');
+    if (colon == NULL || colon == listen || (size_t)(colon - listen) >= sizeof(host))
+        return NULL;
+    char *end = NULL;
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    if (colon[1] == '\0' || *end != '\0' || port > 65535)
+        return NULL;
+    bool bracketed = listen[0] == '[' && colon[-1] == ']';
+    size_t len = (size_t)(colon - listen) - (bracketed ? 2 : 0);
+    memcpy(host, listen + (bracketed ? 1 : 0), len);
+    host[len] = '\0';
+    return g_inet_socket_address_new_from_string(
+        strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, (guint)port);
+}
+
+static void note_address(struct td_http *h)
+{
+    GSList *uris = soup_server_get_uris(h->server);
+    if (uris != NULL) {
+        const char *host = g_uri_get_host(uris->data);
+        bool v6 = strchr(host, ':') != NULL;
+        (void)snprintf(h->address, sizeof(h->address), "%s%s%s:%d", v6 ? "[" : "", host,
+                       v6 ? "]" : "", g_uri_get_port(uris->data));
+    }
+    g_slist_free_full(uris, (GDestroyNotify)g_uri_unref);
+}
+
+static int start_listening(struct td_http *h, const struct td_http_config *config,
+                           struct td_fail *ret_fail)
+{
+    GSocketAddress *address = parse_address(config->listen);
+    if (address == NULL)
+        return td_fail_set(ret_fail, -TD_E_USAGE, "'%.80s' is not HOST:PORT.", config->listen);
+    GInetAddress *host = g_inet_socket_address_get_address(G_INET_SOCKET_ADDRESS(address));
+    int r = 0;
+    if (!g_inet_address_get_is_loopback(host) && h->token_count == 0)
+        r = td_fail_set(ret_fail, -TD_E_USAGE,
+                        "%.80s is not loopback: give --token, so that not everybody can record.",
+                        config->listen);
+    GError *error = NULL;
+    if (r == 0 && !soup_server_listen(h->server, address, 0, &error))
+        r = td_fail_set(ret_fail, -EADDRINUSE, "Cannot listen on %.80s: %.120s.", config->listen,
+                        error->message);
+    g_clear_error(&error);
+    g_object_unref(address);
+    if (r == 0)
+        note_address(h);
+    return r;
+}
+
+int td_http_new(const struct td_http_config *config, struct td_fail *ret_fail,
+                struct td_http **ret_http)
+{
+    struct td_http *h = calloc(1, sizeof(*h));
+    if (h == NULL)
+        return td_fail_set(ret_fail, -ENOMEM, "Out of memory.");
+    h->log = config->log;
+    for (size_t i = 0; i < config->token_count && i < TD_HTTP_TOKENS_MAX; i++)
+        h->tokens[h->token_count++] = config->tokens[i];
+    h->server = soup_server_new("server-header", "tapedeck", NULL);
+    soup_server_add_handler(h->server, NULL, on_nothing, NULL, NULL);
+    int r = start_listening(h, config, ret_fail);
+    if (r < 0) {
+        td_http_free(h);
+        return r;
+    }
+    *ret_http = h;
+    return 0;
+}
+
+struct td_http *td_http_free(struct td_http *h)
+{
+    if (h == NULL)
+        return NULL;
+    soup_server_disconnect(h->server);
+    g_object_unref(h->server);
+    free(h);
+    return NULL;
+}
+
+const char *td_http_address(const struct td_http *h)
+{
+    return h->address;
+}

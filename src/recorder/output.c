@@ -1,0 +1,539 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "recorder/output.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "recorder/backlog.h"
+
+#define NOT_DECLARED UINT32_MAX
+#define IDLE_US TD_US_PER_S /* design section 5, Silence: visibly alive each second */
+
+struct slot {
+    struct td_track *track; /* NULL = free */
+    enum td_media_kind kind;
+    enum td_codec codec; /* of the last frame */
+    unsigned mux_track;  /* in the present part, or NOT_DECLARED */
+    bool expected;       /* announced and not muted */
+    bool wait_key;       /* video: nothing before the next key frame */
+    bool hole;           /* the next frame follows a hole of our own making */
+    uint16_t width;
+    uint16_t height;
+    int64_t last_pts_us;
+    uint64_t dropped; /* since the present drop began */
+    int64_t dropped_from_us;
+};
+
+enum state { IDLE, WAITING, RECORDING, ENDED };
+
+struct td_output {
+    struct td_output_config config;
+    char base[TD_PATH_MAX];
+    enum state state;
+    struct slot slots[TD_MUX_TRACKS_MAX];
+    struct td_backlog backlog; /* audio */
+    int64_t first_media_us;    /* local time of arrival of the first frame */
+    struct td_part *part;
+    unsigned part_count;
+    unsigned audio_declared; /* mux track of the audio a file always has, or NOT_DECLARED */
+    bool audio_taken;        /* a slot uses it */
+    int64_t last_emit_us;    /* monotonic: for idle */
+    int64_t last_emit_pts_us;
+    uint64_t bytes_before; /* of closed parts */
+    struct td_output_stats stats;
+};
+
+int td_output_new(const struct td_output_config *config, struct td_output **ret_output)
+{
+    if (strlen(config->base) >= TD_PATH_MAX)
+        return -ENAMETOOLONG;
+    struct td_output *o = calloc(1, sizeof(*o));
+    if (o == NULL)
+        return -ENOMEM;
+    o->config = *config;
+    memcpy(o->base, config->base, strlen(config->base) + 1);
+    o->config.base = o->base;
+    o->audio_declared = NOT_DECLARED;
+    for (unsigned i = 0; i < TD_MUX_TRACKS_MAX; i++)
+        o->slots[i].mux_track = NOT_DECLARED;
+    td_backlog_init(&o->backlog, config->budget);
+    *ret_output = o;
+    return 0;
+}
+
+static void close_part(struct td_output *o)
+{
+    if (o->part == NULL)
+        return;
+    struct td_spool_stats spool;
+    td_spool_stats(o->part->spool, &spool);
+    o->bytes_before += spool.accepted_bytes;
+    td_part_close(o->part);
+    o->part = NULL;
+    o->audio_declared = NOT_DECLARED;
+    o->audio_taken = false;
+    for (unsigned i = 0; i < TD_MUX_TRACKS_MAX; i++)
+        o->slots[i].mux_track = NOT_DECLARED;
+}
+
+struct td_output *td_output_free(struct td_output *o)
+{
+    if (o == NULL)
+        return NULL;
+    close_part(o);
+    td_backlog_done(&o->backlog);
+    free(o);
+    return NULL;
+}
+
+static void tell(struct td_output *o, enum td_event_kind kind, const struct slot *slot,
+                 int64_t pts_us, int64_t a, int64_t b)
+{
+    struct td_event event = {
+        .kind = kind,
+        .track = slot != NULL ? td_track_info(slot->track)->handle : 0,
+        .output = o->config.index,
+        .wall_us = td_clock_wall_us(),
+        .pts_us = pts_us,
+        .a = a,
+        .b = b,
+    };
+    o->config.event(o->config.event_ctx, &event);
+}
+
+static void end(struct td_output *o, enum td_event_kind why, const struct slot *slot, int64_t a)
+{
+    if (o->state == ENDED)
+        return;
+    o->state = ENDED;
+    close_part(o);
+    tell(o, why, slot, o->stats.pts_us, a, 0);
+}
+
+static struct slot *slot_of(struct td_output *o, const struct td_track *track)
+{
+    for (unsigned i = 0; i < TD_MUX_TRACKS_MAX; i++) {
+        if (o->slots[i].track == track)
+            return &o->slots[i];
+    }
+    return NULL;
+}
+
+int td_output_add(struct td_output *o, struct td_track *track)
+{
+    struct slot *slot = slot_of(o, NULL);
+    if (slot == NULL)
+        return -TD_E_LIMIT;
+    const struct td_track_info *info = td_track_info(track);
+    *slot = (struct slot){
+        .track = track,
+        .kind = info->kind,
+        .codec = TD_CODEC_NONE,
+        .mux_track = NOT_DECLARED,
+        .expected = !info->muted,
+        .wait_key = info->kind == TD_MEDIA_VIDEO,
+        .last_pts_us = INT64_MIN,
+    };
+    return 0;
+}
+
+void td_output_mute(struct td_output *o, const struct td_track *track, bool muted)
+{
+    struct slot *slot = slot_of(o, track);
+    if (slot != NULL)
+        slot->expected = !muted;
+}
+
+void td_output_remove(struct td_output *o, const struct td_track *track)
+{
+    struct slot *slot = slot_of(o, track);
+    if (slot == NULL)
+        return;
+    /* The audio every file declares is free again for a republished microphone. */
+    if (slot->mux_track != NOT_DECLARED && slot->mux_track == o->audio_declared)
+        o->audio_taken = false;
+    *slot = (struct slot){.mux_track = NOT_DECLARED};
+}
+
+static bool video_expected(const struct td_output *o)
+{
+    for (unsigned i = 0; i < TD_MUX_TRACKS_MAX; i++) {
+        const struct slot *slot = &o->slots[i];
+        if (slot->track != NULL && slot->kind == TD_MEDIA_VIDEO)
+            return slot->expected;
+    }
+    /* None announced yet: audio is often announced first. */
+    return o->config.media != TD_OUTPUT_AUDIO;
+}
+
+static const struct td_mux_ops *choose_format(const struct td_output *o, const struct td_frame *key)
+{
+    if (o->config.format != NULL)
+        return o->config.format;
+    const struct td_mux_ops *ts = td_mux_by_name("ts");
+    if (key != NULL && td_mux_takes(ts, key->codec))
+        return ts;
+    return td_mux_by_name("mkv"); /* takes any video later */
+}
+
+/* Adds the track to the present part; `key` is the frame that begins it (video). */
+static int declare(struct td_output *o, struct slot *slot, const struct td_frame *frame)
+{
+    if (slot->kind == TD_MEDIA_AUDIO && o->audio_declared != NOT_DECLARED && !o->audio_taken &&
+        frame->codec == TD_CODEC_OPUS) {
+        slot->mux_track = o->audio_declared;
+        slot->codec = frame->codec;
+        o->audio_taken = true;
+        return 0;
+    }
+    const struct td_track_info *info = td_track_info(slot->track);
+    struct td_mux_track track = {
+        .codec = frame->codec,
+        .channels = slot->kind == TD_MEDIA_AUDIO ? 2 : 0,
+        .width = frame->width,
+        .height = frame->height,
+        .name = info->participant_name[0] != '\0' ? info->participant_name : info->participant,
+        .first_key = slot->kind == TD_MEDIA_VIDEO ? frame : NULL,
+    };
+    int r = td_mux_add_track(o->part->mux, &track, &slot->mux_track);
+    if (r == 0)
+        slot->codec = frame->codec;
+    return r;
+}
+
+static int declare_audio(struct td_output *o)
+{
+    if (o->config.media == TD_OUTPUT_VIDEO)
+        return 0;
+    struct td_mux_track track = {.codec = TD_CODEC_OPUS, .channels = 2};
+    return td_mux_add_track(o->part->mux, &track, &o->audio_declared);
+}
+
+static int begin_part(struct td_output *o, struct slot *video, const struct td_frame *key)
+{
+    const struct td_mux_ops *format = choose_format(o, key);
+    if (key != NULL && !td_mux_takes(format, key->codec)) {
+        end(o, TD_EVENT_REFUSED, video, key->codec);
+        return -TD_E_UNSUPPORTED;
+    }
+    struct td_part_config config = {
+        .recorder = o->config.recorder,
+        .base = o->base,
+        .output = o->config.index,
+        .number = o->part_count + 1,
+        .format = format,
+        .first_pts_us = o->stats.pts_us,
+        .replace = o->config.replace,
+        .events = o->config.parts,
+    };
+    int r = td_part_new(&config, &o->part);
+    if (r < 0)
+        goto fail;
+    o->part_count++;
+    o->stats.parts = o->part_count;
+    /* Video first: players take the first video as the main one, and its clock as the PCR. */
+    if (video != NULL)
+        r = declare(o, video, key);
+    if (r == 0)
+        r = declare_audio(o);
+    if (r == 0)
+        return 0;
+    if (r > 0)
+        r = -TD_E_STATE;
+fail:
+    end(o, TD_EVENT_FAILED, video, r);
+    return r;
+}
+
+static int next_part(struct td_output *o, struct slot *slot, const struct td_frame *frame)
+{
+    close_part(o);
+    for (unsigned i = 0; i < TD_MUX_TRACKS_MAX; i++) {
+        struct slot *other = &o->slots[i];
+        if (other->track == NULL || other == slot || other->kind != TD_MEDIA_VIDEO)
+            continue;
+        other->wait_key = true;
+        td_track_want_key(other->track);
+    }
+    bool video = slot->kind == TD_MEDIA_VIDEO;
+    return begin_part(o, video ? slot : NULL, video ? frame : NULL);
+}
+
+static void note_drop(struct td_output *o, struct slot *slot, const struct td_frame *frame)
+{
+    if (slot->dropped++ == 0)
+        slot->dropped_from_us = frame->pts_us;
+    o->stats.dropped++;
+    slot->wait_key = true;
+    slot->hole = true;
+    td_track_want_key(slot->track);
+}
+
+static void end_drop(struct td_output *o, struct slot *slot, const struct td_frame *frame)
+{
+    if (slot->dropped == 0)
+        return;
+    struct td_event event = {
+        .kind = TD_EVENT_DROP,
+        .track = td_track_info(slot->track)->handle,
+        .output = o->config.index,
+        .wall_us = td_clock_wall_us(),
+        .pts_us = slot->dropped_from_us,
+        .to_us = frame->pts_us,
+        .a = (int64_t)slot->dropped,
+    };
+    o->config.event(o->config.event_ctx, &event);
+    slot->dropped = 0;
+}
+
+/* A track's first frame in this part, or another codec than before. 0 = it may be written. */
+static int ensure_declared(struct td_output *o, struct slot *slot, const struct td_frame *frame)
+{
+    if (slot->mux_track != NOT_DECLARED && slot->codec == frame->codec)
+        return 0;
+    if (!td_mux_takes(o->config.format != NULL ? o->config.format : td_mux_by_name("mkv"),
+                      frame->codec)) {
+        end(o, TD_EVENT_REFUSED, slot, frame->codec);
+        return -TD_E_UNSUPPORTED;
+    }
+    bool other_codec = slot->mux_track != NOT_DECLARED;
+    if (other_codec)
+        tell(o, TD_EVENT_CODEC, slot, frame->pts_us, slot->codec, frame->codec);
+    int r = other_codec || !td_mux_takes(o->part->format, frame->codec) ? TD_MUX_NEXT_PART
+                                                                        : declare(o, slot, frame);
+    if (r == TD_MUX_NEXT_PART) {
+        r = next_part(o, slot, frame);
+        if (r == 0 && slot->mux_track == NOT_DECLARED)
+            r = declare(o, slot, frame);
+    }
+    if (r != 0)
+        end(o, TD_EVENT_FAILED, slot, r < 0 ? r : -TD_E_STATE);
+    return r;
+}
+
+static void note_written(struct td_output *o, struct slot *slot, const struct td_frame *frame)
+{
+    if (slot->last_pts_us == INT64_MIN)
+        tell(o, TD_EVENT_FIRST_FRAME, slot, frame->pts_us, 0, 0);
+    if (frame->width != 0 && slot->width != 0 &&
+        (frame->width != slot->width || frame->height != slot->height))
+        tell(o, TD_EVENT_RESOLUTION, slot, frame->pts_us, frame->width, frame->height);
+    if (frame->width != 0) {
+        slot->width = frame->width;
+        slot->height = frame->height;
+    }
+    slot->last_pts_us = frame->pts_us;
+    slot->hole = false;
+    o->stats.frames++;
+    if (frame->pts_us > o->stats.pts_us)
+        o->stats.pts_us = frame->pts_us;
+    if (slot->kind == TD_MEDIA_VIDEO)
+        o->stats.video_pts_us = frame->pts_us;
+    else
+        o->stats.audio_pts_us = frame->pts_us;
+    o->last_emit_pts_us = o->stats.pts_us;
+}
+
+/* A frame the container cannot hold is dropped; a file that cannot be written ends the output, and
+ * the store reports it with its path. */
+static int refused_write(struct td_output *o, struct slot *slot, const struct td_frame *frame,
+                         int r)
+{
+    struct td_spool_stats spool;
+    td_spool_stats(o->part->spool, &spool);
+    if (spool.error == 0) {
+        note_drop(o, slot, frame);
+        return 0;
+    }
+    o->state = ENDED;
+    close_part(o);
+    return r;
+}
+
+/* Writes one frame whose pts is on the recording's time line. 1 = the spool is full. */
+static int write_frame(struct td_output *o, struct slot *slot, struct td_frame *frame)
+{
+    int r = ensure_declared(o, slot, frame);
+    if (r < 0)
+        return r;
+    unsigned waiting_as = frame->track;
+    frame->track = slot->mux_track;
+    frame->discontinuity = frame->discontinuity || slot->hole;
+    r = td_mux_write(o->part->mux, frame);
+    if (r > 0) {
+        frame->track = waiting_as;
+        return 1;
+    }
+    if (r < 0)
+        return refused_write(o, slot, frame, r);
+    end_drop(o, slot, frame);
+    note_written(o, slot, frame);
+    o->last_emit_us = frame->arrival_us;
+    return 0;
+}
+
+/* The pts on the recording's line: never before its zero, never back within a track. */
+static void place(struct td_output *o, const struct slot *slot, struct td_frame *frame)
+{
+    frame->pts_us -= *o->config.zero_us;
+    if (frame->pts_us < 0)
+        frame->pts_us = 0;
+    if (frame->pts_us < slot->last_pts_us)
+        frame->pts_us = slot->last_pts_us;
+}
+
+static bool past_end(struct td_output *o, const struct slot *slot, const struct td_frame *frame)
+{
+    if (o->config.duration_us == 0 || frame->pts_us < o->config.duration_us)
+        return false;
+    end(o, TD_EVENT_DURATION, slot, 0);
+    return true;
+}
+
+/* Writes what waits; true when nothing waits any more. */
+static bool drain_backlog(struct td_output *o)
+{
+    struct td_frame frame;
+    while (o->state == RECORDING && td_backlog_peek(&o->backlog, &frame) == 1) {
+        assert(frame.track < TD_MUX_TRACKS_MAX);
+        struct slot *slot = &o->slots[frame.track]; /* while it waits: the slot's number */
+        if (slot->track != NULL) {
+            place(o, slot, &frame);
+            if (past_end(o, slot, &frame))
+                return false;
+            if (write_frame(o, slot, &frame) == 1)
+                return false;
+        }
+        td_backlog_drop(&o->backlog);
+    }
+    return o->state == RECORDING;
+}
+
+static void keep_audio(struct td_output *o, struct slot *slot, struct td_frame *frame)
+{
+    frame->track = (unsigned)(slot - o->slots);
+    if (td_backlog_push(&o->backlog, frame) < 0)
+        end(o, TD_EVENT_BACKLOG, slot, 0);
+}
+
+/* The file starts: `key` is the video frame that starts it, NULL = audio alone. */
+static void start(struct td_output *o, struct slot *video, struct td_frame *key)
+{
+    struct td_frame first;
+    int64_t zero_us = key != NULL ? key->pts_us : INT64_MAX;
+    if (td_backlog_peek(&o->backlog, &first) == 1 && first.pts_us < zero_us)
+        zero_us = first.pts_us;
+    if (*o->config.zero_us == INT64_MIN)
+        *o->config.zero_us = zero_us;
+    o->stats.pts_us = zero_us - *o->config.zero_us;
+    if (o->stats.pts_us < 0)
+        o->stats.pts_us = 0;
+    if (begin_part(o, video, key) < 0)
+        return;
+    o->state = RECORDING;
+    o->stats.started = true;
+}
+
+static void video_frame(struct td_output *o, struct slot *slot, struct td_frame *frame)
+{
+    if (slot->wait_key && !frame->key) {
+        if (slot->dropped > 0)
+            note_drop(o, slot, frame);
+        return;
+    }
+    bool first = o->state != RECORDING;
+    if (first)
+        start(o, slot, frame);
+    if (o->state != RECORDING)
+        return;
+    bool kept_up = drain_backlog(o);
+    if (o->state != RECORDING)
+        return;
+    place(o, slot, frame);
+    if (past_end(o, slot, frame))
+        return;
+    int r = kept_up ? write_frame(o, slot, frame) : 1;
+    if (r == 1) {
+        note_drop(o, slot, frame);
+        return;
+    }
+    slot->wait_key = false;
+    if (r == 0 && first)
+        td_spool_flush(o->part->spool); /* the first key frame is on disk at once */
+}
+
+static void audio_frame(struct td_output *o, struct slot *slot, struct td_frame *frame)
+{
+    if (o->state != RECORDING || !drain_backlog(o)) {
+        if (o->state != ENDED)
+            keep_audio(o, slot, frame);
+        return;
+    }
+    int64_t local_us = frame->pts_us;
+    place(o, slot, frame);
+    if (past_end(o, slot, frame))
+        return;
+    if (write_frame(o, slot, frame) == 1) {
+        frame->pts_us = local_us;
+        keep_audio(o, slot, frame);
+    }
+}
+
+void td_output_frame(struct td_output *o, struct td_track *track, struct td_frame *frame)
+{
+    struct slot *slot = slot_of(o, track);
+    if (slot == NULL || o->state == ENDED)
+        return;
+    if (o->state == IDLE) {
+        o->state = WAITING;
+        o->first_media_us = frame->arrival_us;
+    }
+    if (slot->kind == TD_MEDIA_VIDEO)
+        video_frame(o, slot, frame);
+    else
+        audio_frame(o, slot, frame);
+}
+
+static void refresh_stats(struct td_output *o)
+{
+    if (o->part == NULL)
+        return;
+    struct td_spool_stats spool;
+    td_spool_stats(o->part->spool, &spool);
+    o->stats.bytes = o->bytes_before + spool.accepted_bytes;
+    o->stats.written_bytes = o->bytes_before + spool.written_bytes;
+    o->stats.synced_bytes = o->bytes_before + spool.synced_bytes;
+    o->stats.last_write_us = spool.last_write_us;
+}
+
+void td_output_tick(struct td_output *o, int64_t now_us)
+{
+    if (o->state == WAITING && o->backlog.count > 0 &&
+        (!video_expected(o) || now_us - o->first_media_us >= TD_VIDEO_WAIT_US)) {
+        start(o, NULL, NULL);
+        if (o->state == RECORDING && drain_backlog(o))
+            td_spool_flush(o->part->spool);
+    }
+    if (o->state != RECORDING)
+        return;
+    if (now_us - o->last_emit_us >= IDLE_US) {
+        o->last_emit_pts_us += now_us - o->last_emit_us;
+        o->last_emit_us = now_us;
+        if (td_mux_idle(o->part->mux, o->last_emit_pts_us) < 0) {
+            o->state = ENDED;
+            close_part(o);
+            return;
+        }
+    }
+    td_spool_tick(o->part->spool, now_us);
+    refresh_stats(o);
+}
+
+void td_output_stats(const struct td_output *o, struct td_output_stats *ret_stats)
+{
+    *ret_stats = o->stats;
+    ret_stats->ended = o->state == ENDED;
+}

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "recorder/recover.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "recorder/layout.h"
+#include "store/crashpool.h"
+#include "store/manifest.h"
+#include "store/timeline.h"
+
+#define NAMES_MAX 10000u /* -2, -3 … before giving up */
+
+int td_recover_pools(struct td_fs *fs, const char *runtime_dir,
+                     void (*each)(void *ctx, const char *path, uint64_t bytes), void *ctx)
+{
+    return td_crashpool_recover(fs, runtime_dir, each, ctx);
+}
+
+/* ---- one file ---- */
+
+struct patient {
+    struct td_fs *fs;
+    struct td_fs_file file[TD_FILE_SLOTS];
+    struct td_read_at input[TD_FILE_SLOTS];
+    bool dry_run;
+};
+
+static int apply(void *ctx, const struct td_file_op *op)
+{
+    struct patient *p = ctx;
+    int handle = p->file[op->file].handle;
+    if (p->dry_run || handle < 0)
+        return 0;
+    switch (op->kind) {
+    case TD_OP_APPEND:
+    case TD_OP_PATCH:
+        return td_fs_pwrite_all(p->fs, handle, op->bytes, op->len, op->offset);
+    case TD_OP_TRUNCATE:
+        return td_fs_truncate(p->fs, handle, op->offset);
+    case TD_OP_SYNC:
+        return td_fs_sync(p->fs, handle);
+    }
+    return -TD_E_STATE;
+}
+
+static int open_slot(struct patient *p, enum td_file_slot slot, const char *path)
+{
+    unsigned flags = TD_FS_READ | TD_FS_NOFOLLOW | (p->dry_run ? 0 : TD_FS_WRITE);
+    int handle = td_fs_open(p->fs, path, flags, 0);
+    if (handle < 0)
+        return handle;
+    p->file[slot] = (struct td_fs_file){.fs = p->fs, .handle = handle};
+    return td_fs_input(&p->file[slot], &p->input[slot]);
+}
+
+static int close_slots(struct patient *p)
+{
+    int first = 0;
+    for (unsigned i = 0; i < TD_FILE_SLOTS; i++) {
+        if (p->file[i].handle < 0)
+            continue;
+        int r = td_fs_close(p->fs, p->file[i].handle);
+        p->file[i].handle = -1;
+        if (first == 0)
+            first = r;
+    }
+    return first;
+}
+
+static bool exists(struct td_fs *fs, const char *path)
+{
+    struct td_fs_stat st;
+    return td_fs_stat_path(fs, path, &st) == 0;
+}
+
+int td_recover_free_name(struct td_fs *fs, const char *final, char ret_path[static TD_PATH_MAX])
+{
+    const char *name = td_layout_name(final);
+    const char *dot = strrchr(name, '.');
+    const char *extension = dot != NULL && dot != name ? dot : name + strlen(name);
+    int base = (int)(extension - final);
+    for (unsigned number = 1; number <= NAMES_MAX; number++) {
+        char growing[TD_PATH_MAX];
+        int r = number == 1 ? td_layout_path(ret_path, "%s", final)
+                            : td_layout_path(ret_path, "%.*s-%u%s", base, final, number, extension);
+        if (r == 0)
+            r = number == 1 ? td_layout_path(growing, "%.*s.recording%s", base, final, extension)
+                            : td_layout_path(growing, "%.*s-%u.recording%s", base, final, number,
+                                             extension);
+        if (r < 0)
+            return r;
+        if (!exists(fs, ret_path) && !exists(fs, growing))
+            return 0;
+    }
+    return -EEXIST;
+}
+
+/* What the final name will be: our own growing file does not stand in its way. */
+static int final_name(struct td_fs *fs, const char *path, char ret_path[static TD_PATH_MAX])
+{
+    int r = td_layout_is_growing(path, ret_path);
+    if (r < 0)
+        return r;
+    if (r == 0)
+        return td_layout_path(ret_path, "%s", path);
+    if (!exists(fs, ret_path))
+        return 0;
+    char wanted[TD_PATH_MAX];
+    memcpy(wanted, ret_path, sizeof(wanted));
+    return td_recover_free_name(fs, wanted, ret_path);
+}
+
+static int publish(struct td_fs *fs, const char *index, const struct td_recover_report *report)
+{
+    int r = 0;
+    if (strcmp(report->path, report->final) != 0) {
+        r = td_fs_rename(fs, report->path, report->final, false);
+        if (r == 0)
+            r = td_fs_sync_parent(fs, report->final);
+    }
+    if (r < 0 || !exists(fs, index))
+        return r;
+    /* After the rename: a crash between the two leaves an index that nobody reads. */
+    return td_fs_unlink(fs, index);
+}
+
+static int seal(struct patient *p, struct td_recover_report *report)
+{
+    const struct td_mux_ops *ops = td_mux_by_content(&p->input[TD_FILE_MEDIA]);
+    if (ops == NULL)
+        return TD_RECOVER_NOTHING;
+    report->format = ops->name;
+    struct td_op_sink sink = {.emit = apply, .ctx = p};
+    int r =
+        td_mux_seal(ops, &p->input[TD_FILE_MEDIA], &p->input[TD_FILE_INDEX], &sink, &report->scan);
+    if (r < 0)
+        return r;
+    report->bytes_cut = report->bytes_before - report->scan.valid_bytes;
+    report->bytes_after = report->scan.valid_bytes;
+    if (p->dry_run)
+        return 0;
+    r = td_fs_sync(p->fs, p->file[TD_FILE_MEDIA].handle);
+    if (r < 0)
+        return r;
+    struct td_fs_stat st;
+    r = td_fs_fstat(p->fs, p->file[TD_FILE_MEDIA].handle, &st);
+    if (r == 0)
+        report->bytes_after = st.size;
+    return r;
+}
+
+static int recover_open(struct patient *p, const char *index, struct td_recover_report *report)
+{
+    int r = open_slot(p, TD_FILE_MEDIA, report->path);
+    if (r < 0)
+        return r;
+    if (!p->dry_run) {
+        r = td_fs_lock(p->fs, p->file[TD_FILE_MEDIA].handle);
+        if (r == -EAGAIN)
+            return TD_RECOVER_LOCKED;
+        if (r < 0)
+            return r;
+    }
+    report->bytes_before = p->input[TD_FILE_MEDIA].size;
+    r = open_slot(p, TD_FILE_INDEX, index);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    r = seal(p, report);
+    if (r != 0 || p->dry_run)
+        return r;
+    return publish(p->fs, index, report);
+}
+
+int td_recover_file(struct td_fs *fs, const char *path, bool dry_run,
+                    struct td_recover_report *ret_report)
+{
+    struct td_recover_report *report = ret_report;
+    *report = (struct td_recover_report){.format = NULL};
+    struct patient p = {
+        .fs = fs,
+        .dry_run = dry_run,
+        .file = {[TD_FILE_MEDIA] = {.handle = -1}, [TD_FILE_INDEX] = {.handle = -1}}};
+    char index[TD_PATH_MAX];
+    int r = td_layout_path(report->path, "%s", path);
+    if (r == 0)
+        r = final_name(fs, path, report->final);
+    if (r == 0)
+        r = td_layout_path(index, "%s.idx", path);
+    if (r == 0)
+        r = recover_open(&p, index, report);
+    int closed = close_slots(&p);
+    if (r >= 0 && closed < 0)
+        r = closed;
+    report->error = r < 0 ? r : 0;
+    return r;
+}
+
+/* ---- folders ---- */
+
+struct walk {
+    struct td_fs *fs;
+    const char *folder;
+    bool dry_run;
+    unsigned depth;
+    unsigned recovered; /* growing files of this folder */
+    unsigned locked;    /* growing files that a running recorder owns */
+    int64_t kept_ms;
+    void (*each)(void *ctx, const struct td_recover_report *report);
+    void *ctx;
+};
+
+static int walk_folder(struct walk *parent, const char *folder);
+
+static struct td_manifest_part *manifest_part(struct td_manifest *m, const char *file)
+{
+    for (size_t i = 0; i < m->output_count; i++) {
+        for (size_t k = 0; k < m->outputs[i].part_count; k++) {
+            if (strcmp(m->outputs[i].parts[k].file, file) == 0)
+                return &m->outputs[i].parts[k];
+        }
+    }
+    return NULL;
+}
+
+static int load_manifest(struct td_fs *fs, const char *path, struct td_manifest *ret_manifest)
+{
+    char *text = NULL;
+    size_t len = 0;
+    int r = td_fs_slurp(fs, path, TD_MANIFEST_BYTES_MAX, &text, &len);
+    if (r < 0)
+        return r;
+    r = td_manifest_read(text, len, ret_manifest);
+    free(text);
+    return r;
+}
+
+static int save_manifest(struct td_fs *fs, const char *path, const struct td_manifest *m)
+{
+    char *text = NULL;
+    size_t len = 0;
+    int r = td_manifest_write(m, &text, &len);
+    if (r == 0)
+        r = td_fs_replace(fs, path, text, len);
+    free(text);
+    return r;
+}
+
+/* The part in its folder's manifest gets its final name and measures. */
+static int note_part(struct walk *w, const struct td_recover_report *report)
+{
+    char path[TD_PATH_MAX];
+    int r = td_layout_path(path, "%s/manifest.json", w->folder);
+    struct td_manifest m;
+    if (r == 0)
+        r = load_manifest(w->fs, path, &m);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    struct td_manifest_part *part = manifest_part(&m, td_layout_name(report->path));
+    if (part != NULL) {
+        TD_MANIFEST_SET(part->file, td_layout_name(report->final));
+        TD_MANIFEST_SET(part->state, "recovered");
+        part->bytes = report->bytes_after;
+        part->duration_ms = report->scan.duration_us / TD_US_PER_MS;
+        r = save_manifest(w->fs, path, &m);
+    }
+    td_manifest_done(&m);
+    return r;
+}
+
+static int recover_entry(struct walk *w, const char *path)
+{
+    struct td_recover_report report;
+    int r = td_recover_file(w->fs, path, w->dry_run, &report);
+    w->locked += r == TD_RECOVER_LOCKED;
+    if (r == TD_RECOVER_LOCKED || r == TD_RECOVER_NOTHING)
+        return 0;
+    if (r == 0) {
+        w->recovered++;
+        w->kept_ms = report.scan.duration_us / TD_US_PER_MS;
+        if (!w->dry_run)
+            report.error = note_part(w, &report);
+    }
+    w->each(w->ctx, &report);
+    return 0;
+}
+
+static int entry(void *ctx, const char *name)
+{
+    struct walk *w = ctx;
+    char path[TD_PATH_MAX];
+    char final[TD_PATH_MAX];
+    struct td_fs_stat st;
+    int r = td_layout_path(path, "%s/%s", w->folder, name);
+    if (r == 0)
+        r = td_fs_stat_path(w->fs, path, &st);
+    if (r < 0)
+        return 0; /* gone meanwhile, or too deep a name to be ours */
+    if (st.is_dir)
+        return w->depth < TD_RECOVER_DEPTH_MAX ? walk_folder(w, path) : 0;
+    size_t len = strlen(name);
+    bool index = len > 4 && strcmp(name + len - 4, ".idx") == 0;
+    if (!st.is_file || index || td_layout_is_growing(path, final) != 1)
+        return 0;
+    return recover_entry(w, path);
+}
+
+static int append_line(struct td_fs *fs, const char *path, const char *line, size_t len)
+{
+    int handle = td_fs_open(fs, path, TD_FS_WRITE | TD_FS_APPEND, 0644);
+    if (handle < 0)
+        return handle;
+    struct td_fs_stat st;
+    int r = td_fs_fstat(fs, handle, &st);
+    if (r == 0)
+        r = td_fs_pwrite_all(fs, handle, line, len, st.size);
+    int closed = td_fs_close(fs, handle);
+    return r < 0 ? r : closed;
+}
+
+static int note_timeline(struct td_fs *fs, const char *folder, enum td_timeline_kind kind,
+                         int64_t kept_ms)
+{
+    char path[TD_PATH_MAX];
+    char line[TD_TIMELINE_LINE_MAX];
+    struct td_timeline_event event = {
+        .kind = kind,
+        .wall_us = td_clock_wall_us(),
+        .pts_ms = kept_ms,
+    };
+    int r = td_layout_path(path, "%s/timeline.jsonl", folder);
+    if (r < 0)
+        return r;
+    int len = td_timeline_line(&event, line);
+    return len < 0 ? len : append_line(fs, path, line, (size_t)len);
+}
+
+static bool ended(const struct td_manifest *m)
+{
+    return strcmp(m->state, "complete") == 0 || strcmp(m->state, "failed") == 0 ||
+           strcmp(m->state, "aborted") == 0;
+}
+
+/* A recording whose process died ends as complete (interrupted) once its files are whole. */
+static int close_recording(struct walk *w)
+{
+    char path[TD_PATH_MAX];
+    int r = td_layout_path(path, "%s/manifest.json", w->folder);
+    struct td_manifest m;
+    if (r == 0)
+        r = load_manifest(w->fs, path, &m);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    /* Without a file to recover it may belong to a recorder that has just begun. */
+    if (!ended(&m) && w->recovered > 0) {
+        bool stored = false;
+        for (size_t i = 0; i < m.output_count; i++)
+            stored = stored || m.outputs[i].part_count > 0;
+        TD_MANIFEST_SET(m.state, stored ? "complete" : "aborted");
+        TD_MANIFEST_SET(m.reason, "interrupted");
+        m.ended_us = td_clock_wall_us();
+        r = note_timeline(w->fs, w->folder, TD_TIMELINE_INTERRUPTED, w->kept_ms);
+        if (r == 0)
+            r = note_timeline(w->fs, w->folder, TD_TIMELINE_RECOVERED, w->kept_ms);
+        if (r == 0)
+            r = save_manifest(w->fs, path, &m);
+    }
+    td_manifest_done(&m);
+    return r;
+}
+
+static int walk_folder(struct walk *parent, const char *folder)
+{
+    struct walk w = {
+        .fs = parent->fs,
+        .folder = folder,
+        .dry_run = parent->dry_run,
+        .depth = parent->depth + 1,
+        .each = parent->each,
+        .ctx = parent->ctx,
+    };
+    int r = td_fs_list(w.fs, folder, entry, &w);
+    parent->recovered += w.recovered;
+    if (r < 0 || w.dry_run || w.locked > 0)
+        return r;
+    return close_recording(&w);
+}
+
+int td_recover_folder(struct td_fs *fs, const char *folder, bool dry_run,
+                      void (*each)(void *ctx, const struct td_recover_report *report), void *ctx)
+{
+    struct walk top = {.fs = fs, .dry_run = dry_run, .each = each, .ctx = ctx};
+    int r = walk_folder(&top, folder);
+    return r < 0 ? r : (int)top.recovered;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * session: one recording's life: its states, its source, its outputs, its end.
+ * Owner: the caller (command or daemon); freed after `ended`.
+ * Thread: the control loop.
+ * Bound: `memory_limit` of budget over everything it holds.
+ * Does not: make sources: the caller makes one with td_session_source_events and attaches it.
+ *
+ * A session always ends, once, through `ended`; every state is written before it is announced.
+ */
+#ifndef TD_RECORDER_SESSION_H
+#define TD_RECORDER_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "recorder/capture.h"
+#include "recorder/recorder.h"
+#include "source/source.h"
+
+enum td_session_state { /* design section 5 */
+                        TD_SESSION_STARTING,
+                        TD_SESSION_WAITING, /* accepted, no media yet */
+                        TD_SESSION_RECORDING,
+                        TD_SESSION_FINISHING,
+                        TD_SESSION_COMPLETE, /* media is stored, whatever the reason of the end */
+                        TD_SESSION_FAILED,
+                        TD_SESSION_ABORTED, /* ended before any media */
+};
+
+/* "recording"; never NULL. */
+const char *td_session_state_name(enum td_session_state state);
+bool td_session_state_ended(enum td_session_state state);
+
+struct td_session;
+
+struct td_session_config {
+    const struct td_recorder *recorder;
+    const char *id;                  /* NULL = made here */
+    const char *room;                /* as asked for */
+    const char *file_base;           /* one participant into this path without extension … */
+    const char *data_dir;            /* … or everybody, laid out as in design section 4 */
+    const struct td_mux_ops *format; /* NULL = auto */
+    bool replace;                    /* an older final file is replaced */
+    bool sidecar;                    /* manifest and timeline beside `file_base` */
+    const char *participant;         /* filters, NULL = none */
+    const char *track;
+    int64_t duration_us;          /* 0 = no end */
+    int64_t departure_timeout_us; /* empty room; 0 = wait for ever */
+    int64_t empty_timeout_us;     /* nobody ever came; 0 = wait for ever */
+    int64_t key_interval_us;
+    size_t memory_limit_bytes; /* 0 = TD_RECORDING_MEMORY_MB */
+    const char *dump_path;
+    void *ctx;
+    void (*changed)(void *ctx, struct td_session *s); /* state or outputs; may be NULL */
+    void (*ended)(void *ctx, struct td_session *s);   /* last; may free the session */
+};
+
+struct td_session_output {
+    char participant[TD_SOURCE_TEXT_MAX];
+    char file[TD_PATH_MAX]; /* as it is named now */
+    uint64_t bytes;
+    int64_t duration_ms;
+    bool growing;
+};
+#define TD_SESSION_OUTPUTS_MAX 128u
+
+struct td_session_status {
+    const char *id;
+    const char *room;
+    const char *folder; /* empty for a single file */
+    enum td_session_state state;
+    const char *reason; /* of the end, "" while it goes on */
+    const struct td_fail *fail;
+    const struct td_capture_stats *stats;
+    const struct td_session_output *outputs;
+    unsigned output_count;
+    int64_t started_wall_us;
+    size_t memory_bytes;
+};
+
+/* Everything that can be refused before joining is refused here, with the sentence in ret_fail:
+ * -EEXIST (the file is there), -TD_E_STATE (another recorder has it), -EACCES … */
+TD_MUST int td_session_new(const struct td_session_config *config, struct td_fail *ret_fail,
+                           struct td_session **ret_session);
+struct td_session *td_session_free(struct td_session *s);
+struct td_source_events td_session_source_events(struct td_session *s);
+struct td_media_sink td_session_sink(struct td_session *s);
+/* Takes the source over. */
+void td_session_attach(struct td_session *s, struct td_source *source);
+/* `reason`: a static word, "stopped". Idempotent. */
+void td_session_stop(struct td_session *s, const char *reason);
+/* The source could not even be made: ends as failed. */
+void td_session_refuse(struct td_session *s, const struct td_fail *fail);
+/* Valid until the next call on the control loop. */
+void td_session_status(const struct td_session *s, struct td_session_status *ret_status);
+
+#endif

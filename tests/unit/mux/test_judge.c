@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What others say of our files: ffprobe, ffmpeg and mkvinfo, where they are installed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "media.h"
+#include "tape.h"
+
+struct judge {
+    char dir[64];
+    bool has_ffmpeg;
+};
+
+static bool have(const char *tool)
+{
+    char command[128];
+
+    snprintf(command, sizeof(command), "command -v %s >/dev/null 2>&1", tool);
+    return system(command) == 0;
+}
+
+static int setup(void **state)
+{
+    struct judge *j = calloc(1, sizeof(*j));
+
+    if (!j)
+        return -1;
+    snprintf(j->dir, sizeof(j->dir), "/tmp/td_mux_XXXXXX");
+    if (!mkdtemp(j->dir))
+        return -1;
+    j->has_ffmpeg = have("ffmpeg") && have("ffprobe");
+    if (!j->has_ffmpeg)
+        print_message("# SKIPPED: ffmpeg and ffprobe are not installed, nobody judged the files\n");
+    *state = j;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct judge *j = *state;
+    char command[128];
+    int r;
+
+    snprintf(command, sizeof(command), "rm -rf '%s'", j->dir);
+    r = system(command);
+    free(j);
+    return r;
+}
+
+/* Output of a command, both streams, cut to `len`. */
+static int capture(const char *command, char *ret_text, size_t len)
+{
+    FILE *f = popen(command, "r");
+    size_t have_bytes = 0;
+    size_t n;
+
+    assert_non_null(f);
+    while ((n = fread(ret_text + have_bytes, 1, len - 1 - have_bytes, f)) > 0)
+        have_bytes += n;
+    ret_text[have_bytes] = '\0';
+    return pclose(f);
+}
+
+static void store(const char *path, const struct td_bytes *bytes)
+{
+    FILE *f = fopen(path, "wb");
+
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes->data, 1, bytes->len, f), bytes->len);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void judge_silent(const char *path, const char *what)
+{
+    char command[256];
+    char text[4096];
+    int r;
+
+    snprintf(command, sizeof(command), "ffmpeg -nostdin -v warning -i '%s' -map 0 -f null - 2>&1",
+             path);
+    r = capture(command, text, sizeof(text));
+    if (r != 0 || text[0])
+        print_message("# ffmpeg on %s: %s\n", what, text);
+    assert_int_equal(r, 0);
+    assert_string_equal(text, "");
+}
+
+static unsigned count_frames(const char *path, const char *stream)
+{
+    char command[256];
+    char text[256];
+
+    snprintf(command, sizeof(command),
+             "ffprobe -v error -count_frames -select_streams %s -show_entries "
+             "stream=nb_read_frames -of csv=p=0 '%s' 2>&1 | head -1",
+             stream, path);
+    assert_int_equal(capture(command, text, sizeof(text)), 0);
+    return (unsigned)strtoul(text, NULL, 10);
+}
+
+static void write_all(const struct td_mux_ops *ops, const struct reel *reel, struct tape *tape)
+{
+    const struct td_frame first = reel_frame(reel, 0);
+    struct td_mux_track video = {
+        .codec = first.codec,
+        .width = first.width,
+        .height = first.height,
+        .name = "camera",
+        .first_key = &first,
+    };
+    struct td_mux_track audio = {.codec = TD_CODEC_OPUS, .channels = 2, .language = "deu"};
+    struct td_mux *m = NULL;
+    unsigned track;
+
+    assert_int_equal(td_mux_new(ops, tape_sink(tape), &m), 0);
+    assert_int_equal(td_mux_add_track(m, &video, &track), 0);
+    assert_int_equal(td_mux_add_track(m, &audio, &track), 0);
+    for (size_t i = 0; i < reel->count; i++) {
+        struct td_frame frame = reel_frame(reel, i);
+
+        assert_int_equal(td_mux_write(m, &frame), 0);
+    }
+    assert_int_equal(td_mux_close(m), 0);
+    td_mux_free(m);
+}
+
+static void make_reel(const struct judge *j, enum td_codec codec, struct reel *ret_reel)
+{
+    struct reel video;
+    struct reel audio;
+
+    reel_init(&video);
+    reel_init(&audio);
+    reel_init(ret_reel);
+    assert_int_equal(media_real_video(j->dir, codec, 3.0, &video), 0);
+    assert_int_equal(media_real_audio(j->dir, 3.0, &audio), 0);
+    reel_merge(ret_reel, &video, &audio);
+    reel_done(&video);
+    reel_done(&audio);
+}
+
+static void judge_streams(const char *path, const struct reel *reel, const char *video_name)
+{
+    char command[256];
+    char text[4096];
+    size_t video = 0;
+
+    for (size_t i = 0; i < reel->count; i++)
+        video += reel->frames[i].track == 0;
+    snprintf(command, sizeof(command),
+             "ffprobe -v warning -show_entries stream=codec_name,channels,width,height:stream_tags="
+             "language -of compact=p=0 '%s' 2>&1",
+             path);
+    assert_int_equal(capture(command, text, sizeof(text)), 0);
+    if (!strstr(text, video_name) || !strstr(text, "width=160") || !strstr(text, "codec_name=opus") ||
+        !strstr(text, "channels=2"))
+        fail_msg("ffprobe saw: %s", text);
+    assert_int_equal(count_frames(path, "v:0"), video);
+    assert_int_equal(count_frames(path, "a:0"), reel->count - video);
+}
+
+static void judge_container(const struct judge *j, const char *format, enum td_codec codec,
+                            const char *codec_name)
+{
+    const struct td_mux_ops *ops = td_mux_by_name(format);
+    struct td_read_at media;
+    struct td_read_at index;
+    struct td_op_sink sink;
+    struct td_scan scan;
+    struct tape tape;
+    struct tape seal;
+    struct part part;
+    struct reel reel;
+    char path[128];
+
+    make_reel(j, codec, &reel);
+    tape_init(&tape);
+    tape_init(&seal);
+    part_init(&part);
+    write_all(ops, &reel, &tape);
+    part_apply_all(&part, &tape);
+    snprintf(path, sizeof(path), "%s/open.%s", j->dir, ops->extension);
+    store(path, &part.file[TD_FILE_MEDIA]);
+    judge_silent(path, "the growing file");
+    judge_streams(path, &reel, codec_name);
+    media = part_input(&part, TD_FILE_MEDIA);
+    index = part_input(&part, TD_FILE_INDEX);
+    sink = tape_sink(&seal);
+    assert_int_equal(td_mux_seal(ops, &media, &index, &sink, &scan), 0);
+    part_apply_all(&part, &seal);
+    snprintf(path, sizeof(path), "%s/sealed.%s", j->dir, ops->extension);
+    store(path, &part.file[TD_FILE_MEDIA]);
+    judge_silent(path, "the sealed file");
+    judge_streams(path, &reel, codec_name);
+    tape_done(&tape);
+    tape_done(&seal);
+    part_done(&part);
+    reel_done(&reel);
+}
+
+/* Lets the Matroska authors' own tool read it all. */
+static void judge_mkvinfo(const char *path)
+{
+    char command[256];
+    char text[65536];
+
+    if (!have("mkvinfo")) {
+        print_message("# SKIPPED: mkvinfo is not installed\n");
+        return;
+    }
+    snprintf(command, sizeof(command), "LC_ALL=C mkvinfo -v -v --hex-positions '%s' 2>&1 | tail -c 60000",
+             path);
+    assert_int_equal(capture(command, text, sizeof(text)), 0);
+    if (strstr(text, "rror") || strstr(text, "arning") || strstr(text, "nknown element"))
+        fail_msg("mkvinfo says: %s", text);
+    assert_non_null(strstr(text, "Cue"));
+}
+
+static void test_mkv_h264(void **state)
+{
+    const struct judge *j = *state;
+    char path[128];
+
+    if (!j->has_ffmpeg)
+        skip();
+    judge_container(j, "mkv", TD_CODEC_H264, "codec_name=h264");
+    snprintf(path, sizeof(path), "%s/sealed.mkv", j->dir);
+    judge_mkvinfo(path);
+}
+
+static void test_mkv_vp8(void **state)
+{
+    const struct judge *j = *state;
+    char path[128];
+
+    if (!j->has_ffmpeg)
+        skip();
+    judge_container(j, "mkv", TD_CODEC_VP8, "codec_name=vp8");
+    snprintf(path, sizeof(path), "%s/sealed.mkv", j->dir);
+    judge_mkvinfo(path);
+}
+
+static void test_ts(void **state)
+{
+    const struct judge *j = *state;
+
+    if (!j->has_ffmpeg)
+        skip();
+    judge_container(j, "ts", TD_CODEC_H264, "codec_name=h264");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ts),
+        cmocka_unit_test(test_mkv_h264),
+        cmocka_unit_test(test_mkv_vp8),
+    };
+
+    return cmocka_run_group_tests_name("mux/judge", tests, setup, teardown);
+}
