@@ -251,6 +251,7 @@ int td_recordings_whip(struct td_recordings *r, const char *room, const char *of
     struct td_whip_config config = {
         .room = room,
         .loopback_only = r->config.loopback_only,
+        .tell_loopback = true, /* beside a daemon, publishers on the same machine are common */
         .loop = r->config.recorder->loop,
         .control = r->config.recorder->control,
         .certificate = r->config.certificate,

@@ -2,7 +2,7 @@
 /*
  * pattern: one encoded loop of the flash-and-beep test pattern (docs/formats/pattern.md).
  * Owner: whoever asked for it; immutable once made, so that many publishers may share it.
- * Thread: td_codec_pattern blocks for seconds: never a media loop or the control loop. Reading: any.
+ * Thread: td_codec_pattern blocks for seconds: no media loop, not the control loop. Reading: any.
  * Bound: TD_PATTERN_BYTES_MAX, TD_PATTERN_FRAMES_MAX frames, 50 packets a second.
  * Does not: know time (publisher/pattern does), packetise or keep the loop on disk.
  */

@@ -75,7 +75,8 @@ static bool own_folder(char ret_folder[static TD_PATH_MAX])
 /* Path of the worker, or its bare name for a search in $PATH. */
 static void find_worker(char ret_path[static TD_PATH_MAX])
 {
-    static const char *const beside[] = {"", "/../libexec/tapedeck"};
+    /* Installed together, installed by prefix, in the build tree. */
+    static const char *const beside[] = {"", "/../libexec/tapedeck", "/../codecd"};
     const char *chosen = getenv("TAPEDECK_CODEC");
     if (chosen && *chosen && strlen(chosen) < TD_PATH_MAX) {
         (void)snprintf(ret_path, TD_PATH_MAX, "%s", chosen); /* fits, checked */
@@ -165,7 +166,7 @@ static int greet(struct td_codec_process *p, struct td_fail *fail)
     if (r < 0)
         return r;
     struct td_msg msg;
-    r = td_codec_process_receive(p, TD_CODEC_WAIT_US, &msg, fail);
+    r = td_codec_process_receive(p, TD_CODEC_START_US, &msg, fail);
     if (r < 0)
         return r;
     return r == 0 ? -TD_E_TIMEOUT : td_msg_read_hello(&msg);
@@ -194,18 +195,41 @@ int td_codec_process_start(struct td_fail *fail, struct td_codec_process **ret_p
     return 0;
 }
 
-/* Ends and reaps the worker. It holds nothing that could be lost, so that killing it is safe; the
- * grace lets leak checkers of a test build report. */
-static void reap(pid_t pid)
+/* Waits until the worker has ended, GRACE_MS at most, and kills it then: it holds nothing that
+ * could be lost. The grace lets leak checkers of a test build report. Answers waitpid's status. */
+static int reap(struct td_codec_process *p)
 {
-    int handle = pidfd_open(pid, 0);
+    int status = 0;
+    int handle = pidfd_open(p->pid, 0);
     struct pollfd ended = {.fd = handle, .events = POLLIN};
     if (handle < 0 || poll(&ended, 1, GRACE_MS) <= 0)
-        (void)kill(pid, SIGKILL); /* fails only if it is gone already */
+        (void)kill(p->pid, SIGKILL); /* fails only if it is gone already */
     if (handle >= 0)
         (void)close(handle); /* not a file */
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+    while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
         continue;
+    p->pid = 0;
+    return status;
+}
+
+/* The worker closed its end: says how it ended. */
+static int closed(struct td_codec_process *p, struct td_fail *fail)
+{
+    if (p->pid == 0)
+        return -TD_E_CLOSED;
+    int status = reap(p);
+    if (fail && WIFSIGNALED(status))
+        return td_fail_set(fail, -TD_E_CLOSED, WORKER_NAME " was ended by signal %d (%s)",
+                           WTERMSIG(status), strsignal(WTERMSIG(status)));
+    if (fail)
+        return td_fail_set(fail, -TD_E_CLOSED, WORKER_NAME " ended with status %d",
+                           WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+    return -TD_E_CLOSED;
+}
+
+int td_codec_process_pid(const struct td_codec_process *p)
+{
+    return p->pid;
 }
 
 struct td_codec_process *td_codec_process_free(struct td_codec_process *p)
@@ -215,7 +239,7 @@ struct td_codec_process *td_codec_process_free(struct td_codec_process *p)
     if (p->fd >= 0)
         (void)close(p->fd); /* a socket: nothing is lost */
     if (p->pid > 0)
-        reap(p->pid);
+        (void)reap(p); /* its end is expected, whatever its status */
     td_bytes_done(&p->inbox);
     free(p);
     return NULL;
@@ -368,6 +392,6 @@ int td_codec_process_receive(struct td_codec_process *p, int64_t wait_us, struct
             return r;
         r = inbox_fill(p);
         if (r < 0)
-            return r;
+            return r == -TD_E_CLOSED ? closed(p, fail) : r;
     }
 }

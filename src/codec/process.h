@@ -17,7 +17,8 @@
 #include "codec/protocol.h"
 
 #define TD_CODEC_INBOX_BYTES_MAX (2u * (TD_MSG_HEADER_BYTES + TD_MSG_BODY_MAX))
-#define TD_CODEC_WAIT_US 60000000 /* longest silence of a worker that encodes or decodes */
+#define TD_CODEC_WAIT_US 60000000  /* longest silence of a worker that encodes or decodes */
+#define TD_CODEC_START_US 10000000 /* from its start to its HELLO */
 
 struct td_codec_process;
 
@@ -27,12 +28,16 @@ TD_MUST int td_codec_process_start(struct td_fail *fail, struct td_codec_process
 /* Closes the socket, waits a second for the worker to end by itself, then kills it. */
 struct td_codec_process *td_codec_process_free(struct td_codec_process *p);
 
+/* Its process id, for figures of its memory; 0 once it ended and was reaped. */
+int td_codec_process_pid(const struct td_codec_process *p);
+
 /* Sends head and payload as one message. -TD_E_CLOSED when the worker is gone, -TD_E_TIMEOUT when
  * it takes nothing for TD_CODEC_WAIT_US, -TD_E_LIMIT when its answers were left unread. */
 TD_MUST int td_codec_process_send(struct td_codec_process *p, const struct td_writer *head,
                                   const void *payload, size_t payload_len);
 /* 1 with the next message, its body valid until the next call on `p`; 0 when none came within
- * `wait_us` (0 = do not wait). ERROR messages are turned into their code and stored in `fail`. */
+ * `wait_us` (0 = do not wait). ERROR messages are turned into their code and stored in `fail` (may
+ * be NULL), as is how the worker ended (-TD_E_CLOSED). */
 TD_MUST int td_codec_process_receive(struct td_codec_process *p, int64_t wait_us,
                                      struct td_msg *ret_msg, struct td_fail *fail);
 

@@ -74,10 +74,10 @@ struct td_msg {
 #define TD_PATTERN_BITRATE_MAX 50000000u
 #define TD_PATTERN_SLICES_MAX 8u
 
-enum td_pattern_profile {                      /* H.264 only */
-                          TD_PATTERN_BASELINE, /* constrained baseline, what every WebRTC stack
-                                                  takes */
-                          TD_PATTERN_MAIN,
+/* Of H.264; constrained baseline is what every WebRTC stack takes. */
+enum td_pattern_profile {
+    TD_PATTERN_BASELINE,
+    TD_PATTERN_MAIN,
 };
 
 struct td_pattern_config {

@@ -91,6 +91,39 @@ static int reaches(struct td_mkv_scan *s, uint64_t end)
     return n >= 1 ? WALK_ON : WALK_END;
 }
 
+static bool is_cluster_child(uint32_t id)
+{
+    return id == TD_MKV_TIMESTAMP || id == TD_MKV_SIMPLE_BLOCK || id == TD_MKV_BLOCK_GROUP ||
+           id == TD_MKV_POSITION || id == TD_MKV_PREV_SIZE || id == TD_EBML_CRC32 ||
+           id == TD_MKV_SILENT_TRACKS || id == TD_MKV_ENCRYPTED_BLOCK;
+}
+
+static bool is_segment_child(uint32_t id)
+{
+    return id == TD_MKV_SEEK_HEAD || id == TD_MKV_INFO || id == TD_MKV_TRACKS ||
+           id == TD_MKV_CUES || id == TD_MKV_TAGS || id == TD_MKV_ATTACHMENTS ||
+           id == TD_MKV_CHAPTERS;
+}
+
+/* Of a Void, garbage has everything but what comes behind it: something known, or the end. */
+static int skip_void(struct td_mkv_scan *s, uint64_t end)
+{
+    struct td_ebml_element e;
+    int r = reaches(s, end);
+
+    if (r)
+        return r;
+    r = element_at(s, end, &e);
+    if (r == WALK_END)
+        return WALK_ON;
+    if (r)
+        return r;
+    return e.id == TD_MKV_CLUSTER || e.id == TD_EBML_VOID || is_segment_child(e.id) ||
+                   is_cluster_child(e.id)
+               ? WALK_ON
+               : WALK_LOST;
+}
+
 int64_t td_mkv_scan_open(struct td_mkv_scan *s)
 {
     struct td_ebml_element e;
@@ -317,20 +350,6 @@ static void valid_to(struct td_mkv_scan *s, uint64_t end)
     s->layout.clusters_end = end;
 }
 
-static bool is_cluster_child(uint32_t id)
-{
-    return id == TD_MKV_TIMESTAMP || id == TD_MKV_SIMPLE_BLOCK || id == TD_MKV_BLOCK_GROUP ||
-           id == TD_MKV_POSITION || id == TD_MKV_PREV_SIZE || id == TD_EBML_CRC32 ||
-           id == TD_MKV_SILENT_TRACKS || id == TD_MKV_ENCRYPTED_BLOCK;
-}
-
-static bool is_segment_child(uint32_t id)
-{
-    return id == TD_MKV_SEEK_HEAD || id == TD_MKV_INFO || id == TD_MKV_TRACKS ||
-           id == TD_MKV_CUES || id == TD_MKV_TAGS || id == TD_MKV_ATTACHMENTS ||
-           id == TD_MKV_CHAPTERS;
-}
-
 /* Something inside a Cluster, or a Void anywhere behind the first one. */
 static int walk_child(struct td_mkv_scan *s, uint64_t offset, const struct td_ebml_element *e)
 {
@@ -338,7 +357,7 @@ static int walk_child(struct td_mkv_scan *s, uint64_t offset, const struct td_eb
     uint64_t end = body + e->size;
     bool block = e->id == TD_MKV_SIMPLE_BLOCK || e->id == TD_MKV_BLOCK_GROUP;
     uint64_t declared = s->cluster.offset + TD_MKV_CLUSTER_HEADER + s->cluster.size;
-    int r = e->id == TD_EBML_VOID && e->size != TD_MKV_HOLE_BYTES ? reaches(s, end)
+    int r = e->id == TD_EBML_VOID && e->size != TD_MKV_HOLE_BYTES ? skip_void(s, end)
                                                                 : load(s, body, e->size);
 
     if (r)
@@ -430,10 +449,13 @@ static int walk_element(struct td_mkv_scan *s, uint64_t *offset)
             r = walk_segment_child(s, *offset, &e);
     } else if (s->layout.first_cluster && (is_cluster_child(e.id) || e.id == TD_EBML_VOID)) {
         r = walk_child(s, *offset, &e);
-    } else if (s->layout.first_cluster) {
-        return WALK_LOST; /* garbage is far more likely than an element nobody has heard of */
+    } else if (s->layout.first_cluster ||
+               (e.id <= 0xffffff && e.id != TD_EBML_VOID && e.id != TD_EBML_CRC32)) {
+        /* Garbage is far more likely than an element nobody has heard of; those of the Segment have
+         * four byte ids. */
+        return WALK_LOST;
     } else {
-        r = reaches(s, *offset + e.header_len + e.size);
+        r = skip_void(s, *offset + e.header_len + e.size);
     }
     if (r == WALK_ON)
         *offset += e.header_len + e.size;

@@ -324,13 +324,20 @@ static int finish_foreign(struct seal *s)
     return r;
 }
 
-/* A finished file says so by its sizes; its Cues must be where the SeekHead says. */
+/* Whether all is done that can be: Cues at the end, and head and sizes say so, where the head has
+ * (still) a place to say it. */
 static bool is_sealed(const struct seal *s)
 {
     const struct td_mkv_layout *l = &s->scan.layout;
+    bool sized = l->segment_size_width == 8;
 
-    return s->scan.result->sealed && l->has_duration && l->has_seek && l->cues_at &&
-           l->cues_end == s->media->size && l->seek_position == l->cues_at - l->segment_data;
+    if (!l->cues_at || l->cues_end != s->media->size)
+        return false;
+    if (sized && l->segment_data + l->segment_size != s->media->size)
+        return false;
+    if (l->seek_at && (!l->has_seek || l->seek_position != l->cues_at - l->segment_data))
+        return false;
+    return l->has_duration || !l->duration_at;
 }
 
 static bool has_frames(const struct td_scan *scan)
@@ -397,8 +404,10 @@ static int seal_run(struct seal *s, const struct td_read_at *index, uint64_t who
     td_mkv_scan_summarise(&s->scan);
     if (!has_frames(result) || s->scan.layout.clusters_end == 0)
         return -TD_E_DAMAGED;
-    if (is_sealed(s))
+    if (is_sealed(s)) {
+        result->sealed = true;
         return 0;
+    }
     if (s->scan.layout.foreign_tail)
         return finish_foreign(s);
     return finish(s, s->scan.layout.clusters_end);

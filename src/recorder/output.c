@@ -10,7 +10,8 @@
 #include "recorder/backlog.h"
 
 #define NOT_DECLARED UINT32_MAX
-#define IDLE_US TD_US_PER_S /* design section 5, Silence: visibly alive each second */
+#define PTS_STEP_US TD_US_PER_MS /* two frames of a track never share a time in any container */
+#define IDLE_US TD_US_PER_S      /* design section 5, Silence: visibly alive each second */
 
 struct slot {
     struct td_track *track; /* NULL = free */
@@ -381,8 +382,8 @@ static void place(struct td_output *o, const struct slot *slot, struct td_frame 
     frame->pts_us -= *o->config.zero_us;
     if (frame->pts_us < 0)
         frame->pts_us = 0;
-    if (frame->pts_us < slot->last_pts_us)
-        frame->pts_us = slot->last_pts_us;
+    if (slot->last_pts_us != INT64_MIN && frame->pts_us < slot->last_pts_us + PTS_STEP_US)
+        frame->pts_us = slot->last_pts_us + PTS_STEP_US;
 }
 
 static bool past_end(struct td_output *o, const struct slot *slot, const struct td_frame *frame)

@@ -26,12 +26,16 @@ struct patient {
     struct td_fs_file file[TD_FILE_SLOTS];
     struct td_read_at input[TD_FILE_SLOTS];
     bool dry_run;
+    uint64_t bytes_cut; /* of the media file */
 };
 
 static int apply(void *ctx, const struct td_file_op *op)
 {
     struct patient *p = ctx;
     int handle = p->file[op->file].handle;
+    uint64_t size = p->input[op->file].size;
+    if (op->kind == TD_OP_TRUNCATE && op->file == TD_FILE_MEDIA && op->offset < size)
+        p->bytes_cut = size - op->offset;
     if (p->dry_run || handle < 0)
         return 0;
     switch (op->kind) {
@@ -138,7 +142,7 @@ static int seal(struct patient *p, struct td_recover_report *report)
         td_mux_seal(ops, &p->input[TD_FILE_MEDIA], &p->input[TD_FILE_INDEX], &sink, &report->scan);
     if (r < 0)
         return r;
-    report->bytes_cut = report->bytes_before - report->scan.valid_bytes;
+    report->bytes_cut = p->bytes_cut;
     report->bytes_after = report->scan.valid_bytes;
     if (p->dry_run)
         return 0;

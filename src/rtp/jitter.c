@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEQ_MOD 65536u
 /* RFC 3550 appendix A.1: a jump of so much ahead is no loss but another stream. */
 #define DROPOUT_MAX 3000
 /* How far behind a packet is still one of ours, late or twice. Retransmissions may be as old as the
@@ -228,10 +227,10 @@ static int reset(struct td_jitter *j, const struct td_rtp_packet *packet, const 
                  size_t datagram_len)
 {
     uint64_t highest = highest_ext(j);
+    /* Always ahead, and farther than any ordinary hole: a stray packet is DROPOUT_MAX ahead of the
+     * highest, or so far behind it that this wraps around. */
     uint64_t ext = highest + (uint16_t)(packet->seq - 1u - (uint16_t)highest);
 
-    if (ext < highest + DROPOUT_MAX)
-        ext += SEQ_MOD; /* a distance that no ordinary hole has */
     while (j->count + 2 > j->slot_max) {
         struct cell *oldest = remove_front(j);
 

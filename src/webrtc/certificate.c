@@ -126,6 +126,9 @@ int td_certificate_new(struct td_certificate **ret_certificate)
     int r;
 
     assert(ret_certificate != NULL);
+    r = td_srtp_prepare();
+    if (r < 0)
+        return r;
     c = calloc(1, sizeof(*c));
     if (c == NULL)
         return -ENOMEM;

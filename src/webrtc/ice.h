@@ -32,6 +32,7 @@ struct td_ice_config {
     const char *ufrag; /* local credentials, made by the signalling side */
     const char *pwd;
     bool loopback_only; /* tests, demo: gather on 127.0.0.1 alone */
+    bool tell_loopback; /* the other side is on this machine: tell it of loopback too */
     const struct td_ice_server *servers;
     unsigned server_count;
 };
@@ -56,6 +57,10 @@ struct td_ice_ops {
     /* NULL, "" or "end-of-candidates": no more will come. What the transport cannot use is skipped
      * with 0. -TD_E_PARSE, -TD_E_LIMIT */
     int (*add_remote)(struct td_ice *ice, const char *candidate);
+    /* New local credentials (RFC 8445 section 9); set_remote with the other side's new ones
+     * follows. The old path carries datagrams meanwhile; all candidates are told again. NULL =
+     * cannot. */
+    int (*restart)(struct td_ice *ice, const char *ufrag, const char *pwd);
     int (*send)(struct td_ice *ice, const uint8_t *bytes, size_t len); /* 0, -EAGAIN, -errno */
     void (*drain)(struct td_ice *ice, int64_t now_us);
 };

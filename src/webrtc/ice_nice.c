@@ -134,8 +134,7 @@ static void on_candidate(NiceAgent *agent, NiceCandidate *candidate, gpointer da
     if (candidate->transport != NICE_CANDIDATE_TRANSPORT_UDP ||
         ice->candidate_count == TD_CANDIDATES_MAX)
         return;
-    /* Not told, only used: a server on this machine sees it as peer-reflexive, any other one would
-     * check its own loopback. */
+    /* Used in any case, but a server elsewhere would check its own loopback. */
     if (!ice->loopback_told && is_loopback(&candidate->addr))
         return;
     text = nice_agent_generate_local_candidate_sdp(agent, candidate);
@@ -194,7 +193,7 @@ static bool add_address(struct td_ice *ice, const char *text)
 
 /* The library leaves loopback out. A server that runs beside us may be announced by 127.0.0.1 or by
  * the host's own address, and a socket bound to one cannot always reach the other: take both. */
-static int add_addresses(struct td_ice *ice, bool loopback_only)
+static int add_addresses(struct td_ice *ice, bool loopback_only, bool tell_loopback)
 {
     unsigned added = 0;
     unsigned outside = 0;
@@ -215,7 +214,7 @@ static int add_addresses(struct td_ice *ice, bool loopback_only)
             outside++;
     }
     g_list_free_full(all, g_free);
-    ice->loopback_told = outside == 0;
+    ice->loopback_told = tell_loopback || outside == 0;
     return added > 0 ? 0 : -ENETDOWN;
 }
 
@@ -268,7 +267,7 @@ static int open_agent(struct td_ice *ice, const struct td_ice_config *config)
     if (!nice_agent_attach_recv(ice->agent, ice->stream, 1, ice->context, on_datagram, ice))
         return -TD_E_LIBRARY;
     add_servers(ice, config);
-    return add_addresses(ice, config->loopback_only);
+    return add_addresses(ice, config->loopback_only, config->tell_loopback);
 }
 
 static struct td_ice *ice_close(struct td_ice *ice)
@@ -360,6 +359,23 @@ static int ice_set_remote(struct td_ice *ice, const char *ufrag, const char *pwd
     ok = nice_agent_set_remote_credentials(ice->agent, ice->stream, ufrag, pwd);
     leave(ice);
     return ok ? 0 : -TD_E_LIBRARY;
+}
+
+static int ice_restart(struct td_ice *ice, const char *ufrag, const char *pwd)
+{
+    bool ok;
+
+    enter(ice);
+    ok = nice_agent_restart_stream(ice->agent, ice->stream) &&
+         nice_agent_set_local_credentials(ice->agent, ice->stream, ufrag, pwd);
+    leave(ice);
+    if (!ok)
+        return -TD_E_LIBRARY;
+    /* The sockets stay, and with them the candidates, which the other side forgot. */
+    ice->candidates_told = 0;
+    ice->gathered_told = false;
+    ice->remote_count = 0;
+    return 0;
 }
 
 static NiceCandidate *to_nice(const struct td_ice *ice, const struct td_ice_candidate *c)
@@ -496,6 +512,7 @@ const struct td_ice_ops td_ice_nice = {
     .gather = ice_gather,
     .set_remote = ice_set_remote,
     .add_remote = ice_add_remote,
+    .restart = ice_restart,
     .send = ice_send,
     .drain = ice_drain,
 };

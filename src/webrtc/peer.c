@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/id.h"
 #include "base/limits.h"
@@ -24,6 +25,11 @@ struct counters {
     atomic_uint_fast64_t data;
 };
 
+struct credentials {
+    char ufrag[TD_ICE_UFRAG_BYTES + 1];
+    char pwd[TD_ICE_PWD_BYTES + 1];
+};
+
 struct td_peer {
     /* constant */
     struct td_loop *loop;
@@ -33,14 +39,16 @@ struct td_peer {
     struct td_peer_events events;
     bool controlling;
     bool loopback_only;
+    bool tell_loopback;
     unsigned server_count;
     struct td_ice_server *servers;
-    char ufrag[TD_ICE_UFRAG_BYTES + 1];
-    char pwd[TD_ICE_PWD_BYTES + 1];
 
     /* control loop */
     bool closing;
-    char *remote_ufrag; /* of the first td_peer_set_remote */
+    bool restarting; /* td_peer_restart was called, the new remote is not known yet */
+    char *remote_ufrag;
+    char *remote_fingerprint;
+    struct credentials local;
 
     /* any thread */
     struct counters counters;
@@ -51,7 +59,6 @@ struct td_peer {
     bool close_posted; /* by the ticker, to itself */
     bool remote_set;
     bool ice_up;
-    bool dtls_client;
     bool gathered;
     bool report_due; /* the control mailbox was full */
     enum td_peer_state state;
@@ -87,6 +94,7 @@ static struct td_peer *peer_free(struct td_peer *p)
     for (unsigned i = 0; i < p->waiting_count; i++)
         free(p->waiting[i]);
     free(p->remote_ufrag);
+    free(p->remote_fingerprint);
     free(p->servers);
     explicit_bzero(p, sizeof(*p));
     free(p);
@@ -249,6 +257,8 @@ static void on_ice_state(void *ctx, enum td_ice_state state)
         if (p->state == TD_PEER_NEW)
             set_state(p, TD_PEER_CONNECTING, 0);
         p->ice_up = true; /* the tick that drains starts DTLS */
+        if (p->srtp != NULL)
+            set_state(p, TD_PEER_CONNECTED, 0); /* back after a restart */
         break;
     case TD_ICE_FAILED:
         fail(p, -EHOSTUNREACH);
@@ -349,13 +359,14 @@ static int64_t peer_tick(void *ctx, int64_t now_us)
     return TD_TICK_CONNECTING_US;
 }
 
-static int open_transport(struct td_peer *p)
+static int open_transport(struct td_peer *p, const struct credentials *local)
 {
     struct td_ice_config config = {
         .controlling = p->controlling,
-        .ufrag = p->ufrag,
-        .pwd = p->pwd,
+        .ufrag = local->ufrag,
+        .pwd = local->pwd,
         .loopback_only = p->loopback_only,
+        .tell_loopback = p->tell_loopback,
         .servers = p->servers,
         .server_count = p->server_count,
     };
@@ -375,10 +386,9 @@ static void media_open(void *target, const void *payload)
     struct td_peer *p = target;
     int r = td_loop_add_ticker(p->loop, peer_tick, p);
 
-    (void)payload;
     p->ticking = r == 0;
     if (r == 0)
-        r = open_transport(p);
+        r = open_transport(p, payload);
     if (r < 0)
         fail(p, r);
 }
@@ -398,6 +408,28 @@ static void remote_free(struct remote_message *m)
     free(m->fingerprint);
 }
 
+static void media_restart(void *target, const void *payload)
+{
+    struct td_peer *p = target;
+    const struct credentials *local = payload;
+    bool lost = p->state == TD_PEER_FAILED && p->error == -EHOSTUNREACH && p->srtp != NULL;
+    int r;
+
+    if (p->ice == NULL || (is_over(p) && !lost))
+        return;
+    r = p->transport->restart(p->ice, local->ufrag, local->pwd);
+    if (r < 0) {
+        fail(p, r);
+        return;
+    }
+    p->remote_set = false; /* candidates wait for the new credentials */
+    p->gathered = false;
+    if (lost) {
+        p->state = TD_PEER_NEW; /* so that the next state is told */
+        set_state(p, TD_PEER_CONNECTING, 0);
+    }
+}
+
 static void add_candidate(struct td_peer *p, const char *candidate)
 {
     /* One that is malformed or too many is a path less, not the end: the others remain. */
@@ -412,12 +444,13 @@ static int set_remote(struct td_peer *p, const struct remote_message *m)
     if (r < 0)
         return r;
     p->remote_set = true;
-    p->dtls_client = m->dtls_client;
     for (unsigned i = 0; i < p->waiting_count; i++) {
         add_candidate(p, p->waiting[i]);
         free(p->waiting[i]);
     }
     p->waiting_count = 0;
+    if (p->dtls != NULL)
+        return 0; /* a restart: the association stays */
     return td_dtls_new(p->certificate, m->dtls_client, m->fingerprint, &events, &p->dtls);
 }
 
@@ -491,12 +524,17 @@ static void media_close(void *target, const void *payload)
 
 /* ---- the control loop's side ---- */
 
+static int make_credentials(struct credentials *ret_credentials)
+{
+    int r = td_id_token(ret_credentials->ufrag, TD_ICE_UFRAG_BYTES);
+
+    return r < 0 ? r : td_id_token(ret_credentials->pwd, TD_ICE_PWD_BYTES);
+}
+
 static int fill(struct td_peer *p, const struct td_peer_config *config)
 {
-    int r = td_id_token(p->ufrag, TD_ICE_UFRAG_BYTES);
+    int r = make_credentials(&p->local);
 
-    if (r == 0)
-        r = td_id_token(p->pwd, TD_ICE_PWD_BYTES);
     if (r < 0)
         return r;
     p->server_count = config->server_count < TD_ICE_SERVERS_MAX ? config->server_count
@@ -528,10 +566,11 @@ int td_peer_new(const struct td_peer_config *config, const struct td_peer_events
     p->transport = config->transport;
     p->controlling = config->controlling;
     p->loopback_only = config->loopback_only;
+    p->tell_loopback = config->tell_loopback;
     p->events = *events;
     r = fill(p, config);
     if (r == 0)
-        r = td_loop_post(p->loop, media_open, p, NULL, 0);
+        r = td_loop_post(p->loop, media_open, p, &p->local, sizeof(p->local));
     if (r < 0) {
         (void)peer_free(p); /* always NULL */
         return r;
@@ -542,24 +581,65 @@ int td_peer_new(const struct td_peer_config *config, const struct td_peer_events
 
 const char *td_peer_ufrag(const struct td_peer *p)
 {
-    return p->ufrag;
+    return p->local.ufrag;
 }
 
 const char *td_peer_pwd(const struct td_peer *p)
 {
-    return p->pwd;
+    return p->local.pwd;
+}
+
+int td_peer_restart(struct td_peer *p)
+{
+    struct credentials local;
+    int r;
+
+    assert(p != NULL && !p->closing);
+    if (p->transport->restart == NULL)
+        return -TD_E_UNSUPPORTED;
+    if (p->remote_ufrag == NULL)
+        return -TD_E_STATE;
+    r = make_credentials(&local);
+    if (r == 0)
+        r = td_loop_post(p->loop, media_restart, p, &local, sizeof(local));
+    if (r < 0)
+        return r;
+    p->local = local;
+    p->restarting = true;
+    return 0;
+}
+
+/* Whether this remote needs anything done: 1, 0 when it is the one we have, or an error. */
+static int check_remote(struct td_peer *p, const struct td_peer_remote *remote)
+{
+    if (p->remote_ufrag == NULL)
+        return 1;
+    if (strcmp(p->remote_ufrag, remote->ufrag) == 0 && !p->restarting)
+        return 0;
+    if (strcasecmp(p->remote_fingerprint, remote->fingerprint) != 0)
+        return -TD_E_UNSUPPORTED;
+    if (!p->restarting) {
+        int r = td_peer_restart(p);
+
+        if (r < 0)
+            return r;
+    }
+    return 1;
 }
 
 int td_peer_set_remote(struct td_peer *p, const struct td_peer_remote *remote)
 {
     struct remote_message m;
     char *ufrag;
-    int r = -ENOMEM;
+    char *fingerprint;
+    int r;
 
     assert(p != NULL && remote != NULL && !p->closing);
     assert(remote->ufrag != NULL && remote->pwd != NULL && remote->fingerprint != NULL);
-    if (p->remote_ufrag != NULL)
-        return strcmp(p->remote_ufrag, remote->ufrag) == 0 ? 0 : -TD_E_UNSUPPORTED;
+    r = check_remote(p, remote);
+    if (r <= 0)
+        return r;
+    r = -ENOMEM;
     m = (struct remote_message){
         .ufrag = strdup(remote->ufrag),
         .pwd = strdup(remote->pwd),
@@ -567,14 +647,21 @@ int td_peer_set_remote(struct td_peer *p, const struct td_peer_remote *remote)
         .dtls_client = remote->dtls_client,
     };
     ufrag = strdup(remote->ufrag);
-    if (ufrag != NULL && m.ufrag != NULL && m.pwd != NULL && m.fingerprint != NULL)
+    fingerprint = strdup(remote->fingerprint);
+    if (ufrag != NULL && fingerprint != NULL && m.ufrag != NULL && m.pwd != NULL &&
+        m.fingerprint != NULL)
         r = td_loop_post(p->loop, media_remote, p, &m, sizeof(m));
     if (r < 0) {
         free(ufrag);
+        free(fingerprint);
         remote_free(&m);
         return r;
     }
+    free(p->remote_ufrag);
+    free(p->remote_fingerprint);
     p->remote_ufrag = ufrag;
+    p->remote_fingerprint = fingerprint;
+    p->restarting = false;
     return 0;
 }
 

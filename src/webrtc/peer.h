@@ -52,6 +52,7 @@ struct td_peer_config {
     const struct td_ice_ops *transport;
     bool controlling;
     bool loopback_only;
+    bool tell_loopback;                  /* see ice.h */
     const struct td_ice_server *servers; /* copied */
     unsigned server_count;
 };
@@ -76,8 +77,15 @@ TD_MUST int td_peer_new(const struct td_peer_config *config, const struct td_pee
                         struct td_peer **ret_peer);
 const char *td_peer_ufrag(const struct td_peer *p);
 const char *td_peer_pwd(const struct td_peer *p);
-/* First call starts checks; later ones with other credentials are an ICE restart (-TD_E_UNSUPPORTED
- * for now when the transport cannot). */
+/* ICE restart from our side: new credentials at once, candidates are told again, td_peer_set_remote
+ * with the other side's new ones must follow. Media goes on over the old path meanwhile. A peer
+ * that lost its path (FAILED with -EHOSTUNREACH after CONNECTED) comes back to CONNECTING by it.
+ * -TD_E_UNSUPPORTED when the transport cannot, -TD_E_STATE before the first td_peer_set_remote. */
+TD_MUST int td_peer_restart(struct td_peer *p);
+/* First call starts checks; later ones with the same credentials change nothing. Other credentials
+ * are an ICE restart by the other side: td_peer_ufrag and td_peer_pwd are new ones after it, for
+ * the answer. DTLS and SRTP stay; -TD_E_UNSUPPORTED when the fingerprint is another one too
+ * (another server: make a new peer) or the transport cannot restart. */
 TD_MUST int td_peer_set_remote(struct td_peer *p, const struct td_peer_remote *remote);
 /* May come before td_peer_set_remote. NULL or "" = the other side has no more. One that we cannot
  * use (ICE-TCP, mDNS, malformed) is skipped: it is a path less, not an error. */

@@ -84,14 +84,20 @@ static int open_session(const struct td_srtp_keys *keys, bool inbound, srtp_t *r
     return status == srtp_err_status_ok ? 0 : -TD_E_CRYPTO;
 }
 
+int td_srtp_prepare(void)
+{
+    return pthread_once(&library_once, library_init) == 0 ? 0 : -TD_E_LIBRARY;
+}
+
 int td_srtp_new(const struct td_srtp_keys *keys, struct td_srtp **ret_srtp)
 {
     struct td_srtp *s;
     int r;
 
     assert(keys != NULL && ret_srtp != NULL);
-    if (pthread_once(&library_once, library_init) != 0)
-        return -TD_E_LIBRARY;
+    r = td_srtp_prepare();
+    if (r < 0)
+        return r;
     s = calloc(1, sizeof(*s));
     if (s == NULL)
         return -ENOMEM;

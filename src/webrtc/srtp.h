@@ -39,6 +39,9 @@ struct td_srtp_stats {
 
 struct td_srtp;
 
+/* Sets the library up, once in a process: some 20 ms, which a media loop should not spend.
+ * td_certificate_new does it; td_srtp_new too when nobody did. 0 or -TD_E_LIBRARY. */
+TD_MUST int td_srtp_prepare(void);
 TD_MUST int td_srtp_new(const struct td_srtp_keys *keys, struct td_srtp **ret_srtp);
 struct td_srtp *td_srtp_free(struct td_srtp *s);
 /* In place; `*len` shrinks. 0 or -TD_E_CRYPTO (counted). */

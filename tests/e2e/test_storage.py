@@ -53,7 +53,7 @@ def test_a_full_disk_ends_with_what_it_holds(publish, tapedeck, room, out, tmp_p
     keep.mkdir()
     publish(room, codec=codec, **SMALL)
     result = tapedeck.run(*tapedeck.record_args(room, out / name, "--duration", "60s"),
-                          prefix=on_small_disk(out, 400_000, keep), seconds=60)
+                          prefix=on_small_disk(out, 250_000, keep), seconds=60)
     assert result.code == deck.STORAGE, result
     result.sentence()
     files = [p for p in keep.iterdir() if p.suffix in (".ts", ".mkv")]

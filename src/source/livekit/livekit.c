@@ -189,6 +189,8 @@ static int send_answer(struct livekit *l, const struct td_sdp *offer, uint32_t i
         .fingerprint = td_certificate_fingerprint(l->config.certificate),
         .setup = TD_SDP_ACTIVE,
         .trickle = true,
+        .candidates = (const char *const *)l->local.waiting,
+        .candidate_count = l->local.waiting_count,
     };
     char *text = NULL;
     int r = td_sdp_answer(offer, &local, takes, l, false, &text);
@@ -220,12 +222,12 @@ static void on_offer(struct livekit *l, const Lk__SessionDescription *descriptio
 {
     struct td_sdp *offer = NULL;
     int r = td_sdp_parse(description->sdp, strlen(description->sdp), &offer);
-    if (r == 0)
-        r = apply_remote(l, offer);
     if (r == 0) {
         td_livekit_tracks_offer(&l->tracks, offer); /* before packets can come */
         r = send_answer(l, offer, description->id);
     }
+    if (r == 0) /* after the answer: our checks must not be the first the server hears of us */
+        r = apply_remote(l, offer);
     td_sdp_free(offer);
     if (r < 0) {
         end_with(l, TD_END_FAILED, r, "The server's offer could not be answered.");
@@ -441,6 +443,7 @@ static int open_peer(struct livekit *l, const struct td_media_sink *sink, struct
         .control = l->config.control,
         .certificate = l->config.certificate,
         .transport = l->config.transport,
+        .tell_loopback = td_signal_is_local(l->config.url),
         .controlling = false, /* the server offers; a lite server is met by role conflict rules */
     };
     struct td_peer_events events = {

@@ -243,6 +243,16 @@ static gboolean on_start_timeout(gpointer data)
 
 /* ---- opening and closing ---- */
 
+bool td_signal_is_local(const char *url)
+{
+    GUri *uri = g_uri_parse(url, G_URI_FLAGS_NONE, NULL);
+    const char *host = uri != NULL ? g_uri_get_host(uri) : NULL;
+    bool local = host != NULL && (strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
+                                  strncmp(host, "127.", 4) == 0);
+    g_clear_pointer(&uri, g_uri_unref);
+    return local;
+}
+
 /* "ws://host/prefix" to "ws://host/prefix/rtc?query" and the plain "http://…/rtc/validate?query".
  */
 static int make_urls(struct td_signal *s, const struct td_signal_config *config,

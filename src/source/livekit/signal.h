@@ -35,6 +35,8 @@ struct td_signal_config {
     const struct td_log *log;
 };
 
+/* The host of the URL is this machine's loopback: its media addresses may be too. */
+bool td_signal_is_local(const char *url);
 /* 0, -TD_E_USAGE (the URL), -ENOMEM. */
 TD_MUST int td_signal_open(const struct td_signal_config *config,
                            const struct td_signal_events *events, struct td_fail *ret_fail,

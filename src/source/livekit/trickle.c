@@ -30,28 +30,22 @@ static char *to_json(const char *candidate)
 
 void td_trickle_add(struct td_trickle *t, const char *candidate)
 {
-    char *json = to_json(candidate);
-    if (json == NULL)
+    if (t->send == NULL) {
+        char *copy = t->waiting_count < TD_CANDIDATES_MAX ? strdup(candidate) : NULL;
+        if (copy != NULL)
+            t->waiting[t->waiting_count++] = copy;
         return;
-    if (t->send != NULL) {
-        t->send(t->ctx, json);
-        free(json);
-    } else if (t->waiting_count < TD_CANDIDATES_MAX) {
-        t->waiting[t->waiting_count++] = json;
-    } else {
-        free(json);
     }
+    char *json = to_json(candidate);
+    if (json != NULL)
+        t->send(t->ctx, json);
+    free(json);
 }
 
 void td_trickle_open(struct td_trickle *t, void (*send)(void *ctx, const char *json), void *ctx)
 {
     t->send = send;
     t->ctx = ctx;
-    for (unsigned i = 0; i < t->waiting_count; i++) {
-        send(ctx, t->waiting[i]);
-        free(t->waiting[i]);
-    }
-    t->waiting_count = 0;
 }
 
 void td_trickle_done(struct td_trickle *t)

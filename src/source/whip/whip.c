@@ -325,6 +325,7 @@ static int open_peer(struct whip *w, const struct td_media_sink *sink)
         .transport = w->config.transport,
         .controlling = false, /* the offerer controls (RFC 8445 section 6.1.1) */
         .loopback_only = w->config.loopback_only,
+        .tell_loopback = w->config.tell_loopback,
     };
     struct td_peer_events events = {
         .ctx = w,

@@ -24,6 +24,7 @@
 struct td_whip_config {
     const char *room; /* the path; also the participant's identity */
     bool loopback_only;
+    bool tell_loopback; /* publishers may be on this machine */
     struct td_loop *loop;
     struct td_mailbox *control;
     const struct td_certificate *certificate;

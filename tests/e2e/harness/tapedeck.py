@@ -19,6 +19,8 @@ class Result:
     def __str__(self):
         return f"{' '.join(map(str, self.args))}\nexit {self.code}\n{self.out}{self.err}"
 
+    __repr__ = __str__
+
     def json_lines(self):
         return [json.loads(line) for line in self.out.splitlines() if line.strip()]
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,7 +15,7 @@
 #include "codec/process.h"
 #include "codec/skew.h"
 
-enum { RESULTS_MAX = 2000, PACKET_US = 20000, SKEW_US_MAX = 3000 };
+enum { RESULTS_MAX = 2000, PACKET_US = 20000, SKEW_US_MAX = 500 };
 
 struct results {
     struct td_inspect_video video[RESULTS_MAX];
@@ -277,6 +278,52 @@ static void test_wrong_order(void **state)
     assert_null(td_codec_process_free(process));
 }
 
+/* Bytes that are no message. */
+static void test_garbage(void **state)
+{
+    (void)state;
+    for (unsigned n = 0; n < 2; n++) {
+        struct td_codec_process *process = NULL;
+        struct td_fail fail = {0};
+        struct td_msg msg;
+        uint8_t bytes[64];
+        struct td_writer w;
+        assert_int_equal(td_codec_process_start(&fail, &process), 0);
+        td_writer_init(&w, bytes, sizeof(bytes));
+        td_write_be32(&w, n == 0 ? 16 : UINT32_MAX);
+        td_write_be16(&w, n == 0 ? TD_MSG_PATTERN : TD_MSG_INSPECT_FRAME);
+        for (unsigned i = 0; i < 9; i++)
+            td_write_be16(&w, 0);
+        assert_int_equal(td_codec_process_send(process, &w, NULL, 0), 0);
+        assert_int_equal(td_codec_process_receive(process, TD_CODEC_WAIT_US, &msg, &fail),
+                         n == 0 ? -TD_E_PARSE : -TD_E_LIMIT);
+        (void)td_codec_process_free(process);
+    }
+}
+
+/* A worker that dies while it is fed is an error with a reason, not a hang. */
+static void test_killed(void **state)
+{
+    (void)state;
+    struct td_codec_process *process = NULL;
+    struct td_fail fail = {0};
+    struct td_msg msg;
+    uint8_t bytes[TD_MSG_HEADER_BYTES + TD_MSG_FIXED_MAX];
+    struct td_writer w;
+    assert_int_equal(td_codec_process_start(&fail, &process), 0);
+    assert_true(td_codec_process_pid(process) > 0);
+    assert_int_equal(kill(td_codec_process_pid(process), SIGKILL), 0);
+    assert_int_equal(td_codec_process_receive(process, TD_CODEC_WAIT_US, &msg, &fail),
+                     -TD_E_CLOSED);
+    assert_non_null(strstr(fail.text, "signal 9"));
+    assert_int_equal(td_codec_process_pid(process), 0);
+    td_writer_init(&w, bytes, sizeof(bytes));
+    td_msg_write_inspect_finish(&w);
+    assert_int_equal(td_codec_process_send(process, &w, NULL, 0), -TD_E_CLOSED);
+    assert_int_equal(td_codec_process_receive(process, 0, &msg, &fail), -TD_E_CLOSED);
+    assert_null(td_codec_process_free(process));
+}
+
 static void test_refused_here(void **state)
 {
     (void)state;
@@ -294,10 +341,9 @@ int main(int argc, char **argv)
 {
     const char *group = argc > 1 ? argv[1] : "rest";
     const struct CMUnitTest rest[] = {
-        cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_no_worker),
-        cmocka_unit_test(test_wrong_order),
-        cmocka_unit_test(test_refused_here),
+        cmocka_unit_test(test_damage),      cmocka_unit_test(test_no_worker),
+        cmocka_unit_test(test_wrong_order), cmocka_unit_test(test_refused_here),
+        cmocka_unit_test(test_garbage),     cmocka_unit_test(test_killed),
     };
     if (strcmp(group, "rest") == 0)
         return cmocka_run_group_tests_name("rest", rest, NULL, NULL);

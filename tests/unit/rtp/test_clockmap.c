@@ -31,9 +31,10 @@ struct row {
     int64_t audio_us;   /* first audio */
     int64_t video_us;   /* first video */
     int64_t first_report_us;
-    int64_t report_us;   /* interval of a track's, 0 = 3 s */
-    int64_t strict_us;   /* from here on the skew is bounded */
-    int64_t skew_us_max; /* 0 = 20 ms */
+    int64_t report_us;      /* interval of a track's, 0 = 3 s */
+    int64_t last_report_us; /* 0 = they never cease */
+    int64_t strict_us;      /* from here on the skew is bounded */
+    int64_t skew_us_max;    /* 0 = 20 ms */
     int64_t length_us;
     uint32_t audio_timestamp;
     uint32_t video_timestamp;
@@ -123,6 +124,8 @@ static void report(struct sim *s, int64_t at_us)
     uint32_t timestamp = of_audio ? audio_stamp(s, at_us) : video_stamp(s, at_us);
     int64_t arrival_us = START_US + at_us + row->delay_us + chance(s, row->jitter_us);
 
+    if (row->last_report_us != 0 && at_us > row->last_report_us)
+        return;
     if (row->nonsense != 0 && s->reports % row->nonsense == 1) {
         switch (s->reports / row->nonsense % 4) {
         case 0:
@@ -293,6 +296,14 @@ static const struct row rows[] = {
      .report_us = 20 * S,
      .strict_us = 3 * S,
      .length_us = 1200 * S},
+    {.name = "reports cease, the clocks drift on",
+     .audio_ppm = 100,
+     .ntp_ppm = -50,
+     .jitter_us = 20 * MS,
+     .first_report_us = 2 * S,
+     .last_report_us = 65 * S,
+     .strict_us = 3 * S,
+     .length_us = 150 * S},
     {.name = "slow video encoder: right once reported",
      .encoder_us = 120 * MS,
      .jitter_us = 10 * MS,
@@ -320,10 +331,12 @@ static const struct row rows[] = {
      .strict_us = 1 * S,
      .length_us = 60 * S},
     {.name = "the publisher's clock is set by 7 s",
+     .audio_ppm = 100,
+     .video_ppm = -100,
      .jitter_us = 10 * MS,
      .first_report_us = 2 * S,
      .strict_us = 2 * S,
-     .length_us = 120 * S,
+     .length_us = 600 * S,
      .clock_set_us = 40 * S,
      .clock_by_us = 7 * S},
     {.name = "the publisher's clock is set back by 400 ms",
@@ -334,10 +347,12 @@ static const struct row rows[] = {
      .clock_set_us = 40 * S,
      .clock_by_us = -400 * MS},
     {.name = "the publisher's clock is set by 60 ms",
+     .audio_ppm = 100,
+     .video_ppm = -100,
      .jitter_us = 10 * MS,
      .first_report_us = 2 * S,
      .strict_us = 2 * S,
-     .length_us = 120 * S,
+     .length_us = 600 * S,
      .clock_set_us = 40 * S,
      .clock_by_us = 60 * MS},
     {.name = "a clock that was never set",
@@ -468,10 +483,54 @@ static void test_reference_goes_and_another_comes(void **state)
             td_clockmap_sender_report(&p.video, ntp, n * 1800, now_us);
             td_clockmap_sender_report(&p.audio, ntp, n * 960 + (n >= 1000 ? 77777777u : 0), now_us);
         }
-        if (n > 1200)
+        if (n > 1100)
             assert_true(llabs(video_us - audio_us) <= 5 * MS);
     }
     assert_true(llabs(td_clockmap_error_us(&p.video)) <= MS);
+    assert_true(p.clock.mapped);
+}
+
+/* With two audio tracks video stays with the first, however differently they began. */
+static void test_two_references(void **state)
+{
+    struct td_clockmap_track screen;
+    struct pair p;
+
+    (void)state;
+    pair_start(&p);
+    td_clockmap_track_init(&screen, &p.clock, 48000, true);
+    for (uint32_t n = 0; n < 1500; n++) {
+        int64_t now_us = 10 * S + n * 20 * MS;
+        int64_t audio_us = td_clockmap_local_us(&p.audio, n * 960, now_us);
+        int64_t video_us = td_clockmap_local_us(&p.video, n * 1800, now_us);
+        int64_t late_us = n == 0 ? 80 * MS : 0;
+
+        assert_true(td_clockmap_local_us(&screen, n * 960, now_us + late_us) == now_us + 80 * MS);
+        assert_true(llabs(video_us - audio_us) <= 5 * MS);
+        if (n % 150 == 149) {
+            uint64_t ntp = td_ntp_from_wall_us(now_us);
+
+            td_clockmap_sender_report(&p.video, ntp, n * 1800, now_us);
+            td_clockmap_sender_report(&p.audio, ntp, n * 960, now_us);
+            td_clockmap_sender_report(&screen, ntp, n * 960, now_us);
+        }
+    }
+    assert_true(llabs(td_clockmap_error_us(&screen) - 80 * MS) <= MS);
+}
+
+/* A report may be about a moment before the newest frame. */
+static void test_report_of_the_past(void **state)
+{
+    struct pair p;
+
+    (void)state;
+    pair_start(&p);
+    for (uint32_t n = 0; n < 10; n++)
+        (void)td_clockmap_local_us(&p.video, 5 + n * 3000, 10 * S + n * 33333);
+    td_clockmap_sender_report(&p.video, td_ntp_from_wall_us(7 * S), 5 + 8 * 3000 - 90,
+                              10 * S + 9 * 33333);
+    assert_int_equal(p.video.line.count, 1);
+    assert_int_equal(p.video.ignored, 0);
     assert_true(p.clock.mapped);
 }
 
@@ -540,6 +599,8 @@ int main(void)
         cmocka_unit_test(test_restart),
         cmocka_unit_test(test_stall),
         cmocka_unit_test(test_reference_goes_and_another_comes),
+        cmocka_unit_test(test_two_references),
+        cmocka_unit_test(test_report_of_the_past),
         cmocka_unit_test(test_random_reports),
         cmocka_unit_test(test_random_frames),
     };

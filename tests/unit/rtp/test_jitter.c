@@ -101,8 +101,8 @@ static void push_say(struct bench *b, uint16_t seq)
     drain(b);
 }
 
-/* Steps: a number is pushed (and drained), -n waits n ms, GIVE + n gives up to n, BIAS + n moves the
- * timestamps by n million ticks. */
+/* Steps: a number is pushed (and drained), -n waits n ms, GIVE + n gives up to n, BIAS + n moves
+ * the timestamps by n million ticks. */
 #define GIVE 100000
 #define BIAS 200000
 #define END INT32_MAX
@@ -298,6 +298,50 @@ static void test_missing(void **state)
     bench_end(&b);
 }
 
+/* Late and twice are told apart by a history that has to forget. */
+static void test_history(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    bench_start(&b, 64, 64);
+    for (uint16_t seq = 0; seq <= 1100; seq++)
+        assert_int_equal(push(&b, seq), TD_JITTER_NEXT);
+    push_say(&b, 1103);
+    b.now_us += WAIT_US;
+    drain(&b);
+    push_say(&b, 1101); /* 1024 after one that came */
+    assert_int_equal(td_jitter_stats(b.jitter)->late, 1);
+    push_say(&b, 1101);
+    push_say(&b, 1100);
+    assert_int_equal(td_jitter_stats(b.jitter)->duplicates, 2);
+    push_say(&b, 3000); /* a hole that is longer than the history */
+    b.now_us += WAIT_US;
+    drain(&b);
+    push_say(&b, 2124); /* 1024 after one that came before the hole */
+    assert_int_equal(td_jitter_stats(b.jitter)->late, 2);
+    assert_int_equal(td_jitter_stats(b.jitter)->duplicates, 2);
+    bench_end(&b);
+}
+
+static void test_free_with_everything_out(void **state)
+{
+    struct td_rtp_packet p;
+    struct td_jitter_hole hole;
+    struct bench b;
+
+    (void)state;
+    bench_start(&b, 64, 64);
+    push_say(&b, 1);
+    for (uint16_t seq = 3; seq < 6; seq++)
+        (void)push(&b, seq);
+    (void)push(&b, 30000); /* a stray one */
+    b.now_us += WAIT_US;
+    assert_int_equal(td_jitter_pop(b.jitter, b.now_us, &p, &hole), TD_JITTER_HOLE);
+    assert_int_equal(td_jitter_pop(b.jitter, b.now_us, &p, &hole), TD_JITTER_PACKET);
+    bench_end(&b);
+}
+
 /* ---- a network with loss, reordering, duplicates and retransmission ---- */
 
 struct walk {
@@ -409,9 +453,14 @@ static void test_random_numbers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),          cmocka_unit_test(test_in_order_copies_nothing),
-        cmocka_unit_test(test_slots),          cmocka_unit_test(test_horizon),
-        cmocka_unit_test(test_missing),        cmocka_unit_test(test_random_network),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_in_order_copies_nothing),
+        cmocka_unit_test(test_slots),
+        cmocka_unit_test(test_horizon),
+        cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_history),
+        cmocka_unit_test(test_free_with_everything_out),
+        cmocka_unit_test(test_random_network),
         cmocka_unit_test(test_random_numbers),
     };
 

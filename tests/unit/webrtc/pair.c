@@ -84,7 +84,7 @@ static void open_end(struct pair_end *end, const struct pair_options *options, b
         .loop = end->loop,
         .control = end->pair->control,
         .certificate = end->pair->certificate,
-        .transport = &td_ice_nice,
+        .transport = options->transport != NULL ? options->transport : &td_ice_nice,
         .controlling = controlling,
         .loopback_only = !options->all_interfaces,
     };

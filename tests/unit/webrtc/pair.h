@@ -54,8 +54,9 @@ struct pair {
 struct pair_options {
     bool two_loops;
     bool all_interfaces;
-    const char *fingerprint_of_b; /* what a expects; NULL = the right one */
-    bool no_remote;               /* the caller connects them */
+    const char *fingerprint_of_b;       /* what a expects; NULL = the right one */
+    bool no_remote;                     /* the caller connects them */
+    const struct td_ice_ops *transport; /* NULL = td_ice_nice */
 };
 
 void pair_open(struct pair *pair, const struct pair_options *options);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -231,8 +232,52 @@ static void test_second_remote(void **state)
     (void)state;
     pair_open(&pair, &options);
     pair_connect(&pair, &options); /* the same once more is no change */
+    /* Another fingerprint is another server. */
     assert_int_equal(td_peer_set_remote(pair.a.peer, &other), -TD_E_UNSUPPORTED);
     assert_true(pair_wait(&pair, pair_connected));
+    check_closed(&pair);
+}
+
+static bool exchanged_again(const struct pair *pair)
+{
+    return atomic_load(&pair->a.rtp) >= 2 * PACKETS && atomic_load(&pair->b.rtp) >= 2 * PACKETS &&
+           pair->a.gathered && pair->b.gathered;
+}
+
+/* One side asks for it, the other learns it from the new credentials; media runs all along. */
+static void test_restart(void **state)
+{
+    struct pair_options options = {.two_loops = true};
+    char ufrag_a[TD_ICE_UFRAG_BYTES + 1];
+    char ufrag_b[TD_ICE_UFRAG_BYTES + 1];
+    struct td_peer_remote remote;
+    struct pair pair;
+
+    (void)state;
+    pair_open(&pair, &options);
+    remote.fingerprint = td_certificate_fingerprint(pair.certificate);
+    assert_true(pair_wait(&pair, pair_connected));
+    check_media(&pair);
+    pair.a.gathered = false;
+    pair.b.gathered = false;
+    memcpy(ufrag_a, td_peer_ufrag(pair.a.peer), sizeof(ufrag_a));
+    memcpy(ufrag_b, td_peer_ufrag(pair.b.peer), sizeof(ufrag_b));
+    assert_int_equal(td_peer_restart(pair.a.peer), 0);
+    remote.ufrag = td_peer_ufrag(pair.a.peer);
+    remote.pwd = td_peer_pwd(pair.a.peer);
+    remote.dtls_client = true;
+    assert_string_not_equal(remote.ufrag, ufrag_a);
+    assert_int_equal(td_peer_set_remote(pair.b.peer, &remote), 0);
+    remote.ufrag = td_peer_ufrag(pair.b.peer);
+    remote.pwd = td_peer_pwd(pair.b.peer);
+    remote.dtls_client = false;
+    assert_string_not_equal(remote.ufrag, ufrag_b);
+    assert_int_equal(td_peer_set_remote(pair.a.peer, &remote), 0);
+    pair_send(&pair.a, PACKETS, 0);
+    pair_send(&pair.b, PACKETS, 0);
+    assert_true(pair_wait(&pair, exchanged_again));
+    assert_true(pair_connected(&pair));
+    assert_int_equal(pair.a.state_calls, 2); /* nothing new was told */
     check_closed(&pair);
 }
 
@@ -283,6 +328,222 @@ static void wait_refused(struct td_mailbox *m, uint64_t before)
     for (int i = 0; i < 10000 && td_mailbox_refused(m) == before; i++)
         (void)poll(NULL, 0, 1);
     assert_true(td_mailbox_refused(m) > before);
+}
+
+/* ---- two peers over a wire in memory ---- */
+
+#define WIRE_MAX 64
+
+struct wire_datagram {
+    uint8_t bytes[4096];
+    size_t len;
+};
+
+/* Both ends live on one media loop, so that nothing here needs a lock but `wanted`. */
+struct td_ice {
+    struct td_ice_events events;
+    struct td_ice *other;
+    enum td_ice_state state;
+    unsigned count;
+    struct wire_datagram queue[WIRE_MAX];
+};
+
+struct wire {
+    struct td_ice end[2];
+    atomic_int wanted[2]; /* enum td_ice_state */
+    atomic_uint restarts;
+};
+
+static struct wire wire;
+
+static int wire_open(const struct td_ice_config *config, const struct td_ice_events *events,
+                     struct td_ice **ret_ice)
+{
+    struct td_ice *ice = &wire.end[config->controlling ? 0 : 1];
+
+    memset(ice, 0, sizeof(*ice));
+    ice->events = *events;
+    ice->other = &wire.end[config->controlling ? 1 : 0];
+    *ret_ice = ice;
+    return 0;
+}
+
+static struct td_ice *wire_close(struct td_ice *ice)
+{
+    ice->count = 0;
+    return NULL;
+}
+
+static int wire_gather(struct td_ice *ice)
+{
+    (void)ice;
+    return 0;
+}
+
+static int wire_set_remote(struct td_ice *ice, const char *ufrag, const char *pwd)
+{
+    (void)ice;
+    assert(ufrag[0] != '\0' && pwd[0] != '\0');
+    return 0;
+}
+
+static int wire_add_remote(struct td_ice *ice, const char *candidate)
+{
+    (void)ice;
+    (void)candidate;
+    return 0;
+}
+
+static int wire_restart(struct td_ice *ice, const char *ufrag, const char *pwd)
+{
+    (void)ice;
+    assert(ufrag[0] != '\0' && pwd[0] != '\0');
+    atomic_fetch_add(&wire.restarts, 1);
+    return 0;
+}
+
+static int wire_send(struct td_ice *ice, const uint8_t *bytes, size_t len)
+{
+    struct td_ice *to = ice->other;
+
+    if (to->count == WIRE_MAX || len > sizeof(to->queue[0].bytes))
+        return -EAGAIN;
+    memcpy(to->queue[to->count].bytes, bytes, len);
+    to->queue[to->count++].len = len;
+    return 0;
+}
+
+static void wire_drain(struct td_ice *ice, int64_t now_us)
+{
+    enum td_ice_state wanted = (enum td_ice_state)atomic_load(&wire.wanted[ice - wire.end]);
+    unsigned count = ice->count;
+
+    if (ice->state != wanted) {
+        ice->state = wanted;
+        ice->events.state(ice->events.ctx, wanted);
+    }
+    for (unsigned i = 0; i < count; i++)
+        ice->events.datagram(ice->events.ctx, ice->queue[i].bytes, ice->queue[i].len, now_us);
+    memmove(ice->queue, ice->queue + count, (ice->count - count) * sizeof(ice->queue[0]));
+    ice->count -= count;
+}
+
+static const struct td_ice_ops wire_ops = {
+    .name = "wire",
+    .open = wire_open,
+    .close = wire_close,
+    .gather = wire_gather,
+    .set_remote = wire_set_remote,
+    .add_remote = wire_add_remote,
+    .restart = wire_restart,
+    .send = wire_send,
+    .drain = wire_drain,
+};
+
+static void wire_want(enum td_ice_state a, enum td_ice_state b)
+{
+    atomic_store(&wire.wanted[0], (int)a);
+    atomic_store(&wire.wanted[1], (int)b);
+}
+
+/* a is the DTLS server; the hello waits with it. */
+static bool early_hello(const struct pair *pair)
+{
+    struct td_peer_stats stats;
+
+    td_peer_stats(pair->a.peer, &stats);
+    return stats.received_datagrams > 0;
+}
+
+static bool a_connecting(const struct pair *pair)
+{
+    return pair->a.state == TD_PEER_CONNECTING;
+}
+
+/* The client's path is up before the server's: the server keeps the hello until its own is. */
+static void test_early_hello(void **state)
+{
+    struct pair_options options = {.transport = &wire_ops};
+    struct pair pair;
+
+    (void)state;
+    wire_want(TD_ICE_CHECKING, TD_ICE_CONNECTED);
+    pair_open(&pair, &options);
+    assert_true(pair_wait(&pair, early_hello));
+    assert_false(pair_connected(&pair));
+    wire_want(TD_ICE_CONNECTED, TD_ICE_CONNECTED);
+    assert_true(pair_wait(&pair, pair_connected));
+    check_closed(&pair);
+}
+
+/* The path is lost after a time of media, and found again by a restart. */
+static void test_lost_and_found(void **state)
+{
+    struct pair_options options = {.transport = &wire_ops};
+    struct td_peer_remote remote;
+    struct pair pair;
+
+    (void)state;
+    wire_want(TD_ICE_CONNECTED, TD_ICE_CONNECTED);
+    pair_open(&pair, &options);
+    assert_true(pair_wait(&pair, pair_connected));
+    wire_want(TD_ICE_FAILED, TD_ICE_CONNECTED);
+    assert_true(pair_wait(&pair, a_failed));
+    assert_int_equal(pair.a.error, -EHOSTUNREACH);
+    wire_want(TD_ICE_CHECKING, TD_ICE_CONNECTED);
+    remote = (struct td_peer_remote){
+        .ufrag = "newufrag",
+        .pwd = "newpassword",
+        .fingerprint = td_certificate_fingerprint(pair.certificate),
+    };
+    assert_int_equal(td_peer_set_remote(pair.a.peer, &remote), 0);
+    assert_true(pair_wait(&pair, a_connecting));
+    assert_int_equal(atomic_load(&wire.restarts), 1);
+    wire_want(TD_ICE_CONNECTED, TD_ICE_CONNECTED);
+    assert_true(pair_wait(&pair, pair_connected));
+    pair_send(&pair.b, 1, 1);
+    check_closed(&pair);
+}
+
+static void inject(void *target, const void *payload)
+{
+    static const uint8_t first_bytes[] = {4, 19, 64, 127, 192, 255};
+    static uint8_t bytes[3000];
+    (void)target;
+    (void)payload;
+    for (size_t i = 0; i < sizeof(first_bytes); i++) {
+        bytes[0] = first_bytes[i];
+        assert(wire_send(&wire.end[0], bytes, 100) == 0);
+    }
+    bytes[0] = 0x80; /* RTP: too long, without a right tag, too short */
+    assert(wire_send(&wire.end[0], bytes, sizeof(bytes)) == 0);
+    assert(wire_send(&wire.end[0], bytes, 100) == 0);
+    assert(wire_send(&wire.end[0], bytes, 1) == 0);
+    assert(wire_send(&wire.end[0], bytes, 0) == 0);
+}
+
+static bool b_counted(const struct pair *pair)
+{
+    struct td_peer_stats stats;
+
+    td_peer_stats(pair->b.peer, &stats);
+    return stats.unknown_datagrams == 8 && stats.decrypt_failures == 2;
+}
+
+static void test_strange_datagrams(void **state)
+{
+    struct pair_options options = {.transport = &wire_ops};
+    struct pair pair;
+
+    (void)state;
+    wire_want(TD_ICE_CONNECTED, TD_ICE_CONNECTED);
+    pair_open(&pair, &options);
+    assert_true(pair_wait(&pair, pair_connected));
+    assert_int_equal(td_loop_post(pair.a.loop, inject, &pair, NULL, 0), 0);
+    assert_true(pair_wait(&pair, b_counted));
+    assert_true(pair_connected(&pair));
+    assert_int_equal(atomic_load(&pair.b.rtp) + atomic_load(&pair.b.damaged), 0);
+    check_closed(&pair);
 }
 
 /* ---- one peer alone ---- */
@@ -382,11 +643,20 @@ static void test_no_transport(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rounds),          cmocka_unit_test(test_loopback_remote),
-        cmocka_unit_test(test_all_interfaces),  cmocka_unit_test(test_wrong_fingerprint),
-        cmocka_unit_test(test_closed_by_other), cmocka_unit_test(test_close_early),
-        cmocka_unit_test(test_send_too_early),  cmocka_unit_test(test_second_remote),
-        cmocka_unit_test(test_bad_candidates),  cmocka_unit_test(test_full_mailbox),
+        cmocka_unit_test(test_rounds),
+        cmocka_unit_test(test_loopback_remote),
+        cmocka_unit_test(test_all_interfaces),
+        cmocka_unit_test(test_wrong_fingerprint),
+        cmocka_unit_test(test_closed_by_other),
+        cmocka_unit_test(test_close_early),
+        cmocka_unit_test(test_send_too_early),
+        cmocka_unit_test(test_second_remote),
+        cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_bad_candidates),
+        cmocka_unit_test(test_early_hello),
+        cmocka_unit_test(test_lost_and_found),
+        cmocka_unit_test(test_strange_datagrams),
+        cmocka_unit_test(test_full_mailbox),
         cmocka_unit_test(test_no_transport),
     };
 

@@ -242,95 +242,90 @@ static void test_offer(void **state)
     "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=mid:" mid "\r\na=rtcp-mux\r\n"                         \
     "a=rtpmap:96 VP8/90000\r\na=rtpmap:97 rtx/90000\r\n"
 
+static const struct {
+    const char *offer;
+    const char *only; /* the codec taken, NULL = all of ours */
+    bool reject;
+    int error;
+    const char *has[3];
+    const char *lacks[2];
+} taken[] = {
+    /* nothing of ours: rejected or inactive */
+    {HEAD "a=group:BUNDLE 0 1\r\n" AUDIO("0") VIDEO("1"),
+     "opus",
+     true,
+     0,
+     {"a=group:BUNDLE 0", "m=video 0 UDP/TLS/RTP/SAVPF 96 97", "a=mid:1"},
+     {"a=rtpmap:96 VP8/90000"}},
+    {HEAD "a=group:BUNDLE 0 1\r\n" AUDIO("0") VIDEO("1"),
+     "opus",
+     false,
+     0,
+     {"a=group:BUNDLE 0 1", "m=video 9 UDP/TLS/RTP/SAVPF 96 97", "a=inactive"},
+     {NULL}},
+    {HEAD "a=group:BUNDLE 0\r\n" VIDEO("0"), "opus", true, -TD_E_UNSUPPORTED, {NULL}, {NULL}},
+    /* RTX is never taken, not even when it is all that is wanted */
+    {HEAD "a=group:BUNDLE 0\r\n" VIDEO("0"), "rtx", true, -TD_E_UNSUPPORTED, {NULL}, {NULL}},
+    /* outside the group there is no second transport */
+    {HEAD "a=group:BUNDLE 0\r\n" AUDIO("0") VIDEO("1"),
+     NULL,
+     true,
+     0,
+     {"a=group:BUNDLE 0", "m=video 0 UDP/TLS/RTP/SAVPF 96 97"},
+     {NULL}},
+    /* no group at all: one section alone */
+    {HEAD AUDIO("0") VIDEO("1"), NULL, true, 0, {"a=mid:0", "a=recvonly"}, {"a=group:BUNDLE 0"}},
+    /* one section without a mid */
+    {HEAD "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=rtcp-mux\r\n",
+     NULL,
+     true,
+     0,
+     {"m=audio 9 UDP/TLS/RTP/SAVPF 0", "a=rtpmap:0 PCMU/8000", "a=recvonly"},
+     {NULL}},
+    /* no rtcp-mux, plain RTP, unknown kind */
+    {HEAD "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n",
+     NULL,
+     true,
+     -TD_E_UNSUPPORTED,
+     {NULL},
+     {NULL}},
+    {HEAD "m=audio 9 RTP/AVP 0\r\na=mid:0\r\na=rtcp-mux\r\n",
+     NULL,
+     true,
+     -TD_E_UNSUPPORTED,
+     {NULL},
+     {NULL}},
+    {HEAD "m=text 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\na=rtcp-mux\r\n",
+     NULL,
+     false,
+     -TD_E_UNSUPPORTED,
+     {NULL},
+     {NULL}},
+    {HEAD, NULL, true, -TD_E_UNSUPPORTED, {NULL}, {NULL}},
+    /* they receive only: nothing comes */
+    {HEAD "a=group:BUNDLE 0\r\na=recvonly\r\n" AUDIO("0"),
+     NULL,
+     true,
+     0,
+     {"a=inactive"},
+     {"a=recvonly"}},
+};
+
 static void test_taken(void **state)
 {
-    static const struct {
-        const char *offer;
-        const char *only; /* the codec taken, NULL = all of ours */
-        bool reject;
-        int error;
-        const char *has[3];
-        const char *lacks[2];
-    } rows[] = {
-        /* nothing of ours: rejected or inactive */
-        {HEAD "a=group:BUNDLE 0 1\r\n" AUDIO("0") VIDEO("1"),
-         "opus",
-         true,
-         0,
-         {"a=group:BUNDLE 0", "m=video 0 UDP/TLS/RTP/SAVPF 96 97", "a=mid:1"},
-         {"a=rtpmap:96 VP8/90000"}},
-        {HEAD "a=group:BUNDLE 0 1\r\n" AUDIO("0") VIDEO("1"),
-         "opus",
-         false,
-         0,
-         {"a=group:BUNDLE 0 1", "m=video 9 UDP/TLS/RTP/SAVPF 96 97", "a=inactive"},
-         {NULL}},
-        {HEAD "a=group:BUNDLE 0\r\n" VIDEO("0"), "opus", true, -TD_E_UNSUPPORTED, {NULL}, {NULL}},
-        /* RTX is never taken, not even when it is all that is wanted */
-        {HEAD "a=group:BUNDLE 0\r\n" VIDEO("0"), "rtx", true, -TD_E_UNSUPPORTED, {NULL}, {NULL}},
-        /* outside the group there is no second transport */
-        {HEAD "a=group:BUNDLE 0\r\n" AUDIO("0") VIDEO("1"),
-         NULL,
-         true,
-         0,
-         {"a=group:BUNDLE 0", "m=video 0 UDP/TLS/RTP/SAVPF 96 97"},
-         {NULL}},
-        /* no group at all: one section alone */
-        {HEAD AUDIO("0") VIDEO("1"),
-         NULL,
-         true,
-         0,
-         {"a=mid:0", "a=recvonly"},
-         {"a=group:BUNDLE 0"}},
-        /* one section without a mid */
-        {HEAD "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=rtcp-mux\r\n",
-         NULL,
-         true,
-         0,
-         {"m=audio 9 UDP/TLS/RTP/SAVPF 0", "a=rtpmap:0 PCMU/8000", "a=recvonly"},
-         {NULL}},
-        /* no rtcp-mux, plain RTP, unknown kind */
-        {HEAD "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n",
-         NULL,
-         true,
-         -TD_E_UNSUPPORTED,
-         {NULL},
-         {NULL}},
-        {HEAD "m=audio 9 RTP/AVP 0\r\na=mid:0\r\na=rtcp-mux\r\n",
-         NULL,
-         true,
-         -TD_E_UNSUPPORTED,
-         {NULL},
-         {NULL}},
-        {HEAD "m=text 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\na=rtcp-mux\r\n",
-         NULL,
-         false,
-         -TD_E_UNSUPPORTED,
-         {NULL},
-         {NULL}},
-        {HEAD, NULL, true, -TD_E_UNSUPPORTED, {NULL}, {NULL}},
-        /* they receive only: nothing comes */
-        {HEAD "a=group:BUNDLE 0\r\na=recvonly\r\n" AUDIO("0"),
-         NULL,
-         true,
-         0,
-         {"a=inactive"},
-         {"a=recvonly"}},
-    };
-
     (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct td_sdp *offer = parse(rows[i].offer);
+    for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
+        struct td_sdp *offer = parse(taken[i].offer);
         char *answer = NULL;
 
         print_message("# row %zu\n", i);
-        assert_int_equal(td_sdp_answer(offer, &local, takes, (void *)(uintptr_t)rows[i].only,
-                                       rows[i].reject, &answer),
-                         rows[i].error);
-        for (size_t k = 0; k < 3 && rows[i].has[k] != NULL; k++)
-            assert_true(has_line(answer, rows[i].has[k]));
-        for (size_t k = 0; k < 2 && rows[i].lacks[k] != NULL; k++)
-            assert_false(has_line(answer, rows[i].lacks[k]));
+        assert_int_equal(td_sdp_answer(offer, &local, takes, (void *)(uintptr_t)taken[i].only,
+                                       taken[i].reject, &answer),
+                         taken[i].error);
+        for (size_t k = 0; k < 3 && taken[i].has[k] != NULL; k++)
+            assert_true(has_line(answer, taken[i].has[k]));
+        for (size_t k = 0; k < 2 && taken[i].lacks[k] != NULL; k++)
+            assert_false(has_line(answer, taken[i].lacks[k]));
         free(answer);
         assert_null(td_sdp_free(offer));
     }

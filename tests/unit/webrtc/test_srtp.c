@@ -191,8 +191,9 @@ static void test_late(void **state)
     ends_close(&ends);
 }
 
-/* The library keeps what it knows of an SSRC; we bound for how many. That an old packet of the first
- * SSRC passes again shows that it was forgotten, and that one of a recent SSRC does not, kept. */
+/* The library keeps what it knows of an SSRC; we bound for how many. That an old packet of the
+ * first SSRC passes again shows that it was forgotten, and that one of a recent SSRC does not,
+ * kept. */
 static void test_streams_bounded(void **state)
 {
     struct ends ends;
