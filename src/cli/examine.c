@@ -115,6 +115,22 @@ static int open_inspect(struct examination *e, const struct td_scan *scan, struc
     return td_codec_inspect_open(tracks, count, &sink, fail, &e->inspect);
 }
 
+/* The ends of what can be read: what a test compares with what was sent. */
+static void find_ends(const struct results *results, struct td_examine_report *report)
+{
+    report->counter_first = TD_INSPECT_UNREADABLE;
+    report->counter_last = TD_INSPECT_UNREADABLE;
+    for (size_t i = 0; i < results->video_count; i++) {
+        const struct td_inspect_video *v = &results->video[i];
+        if (v->counter == TD_INSPECT_UNREADABLE)
+            continue;
+        if (report->counter_first == TD_INSPECT_UNREADABLE)
+            report->counter_first = v->counter;
+        report->counter_last = v->counter;
+        report->counter_last_pts_us = v->pts_us;
+    }
+}
+
 static int finish_inspect(struct examination *e)
 {
     struct td_inspect_done done;
@@ -125,6 +141,7 @@ static int finish_inspect(struct examination *e)
         return e->results.error;
     e->report->decoded = true;
     e->report->decode_errors = done.video_errors + done.audio_errors;
+    find_ends(&e->results, e->report);
     struct td_skew_config config = {.loop_frames = 0};
     return td_skew_compute(&config, e->results.video, e->results.video_count, e->results.beeps,
                            e->results.beep_count, &e->report->skew);

@@ -37,6 +37,9 @@ struct td_examine_report {
     bool decoded;
     struct td_skew_report skew; /* when decoded */
     uint64_t decode_errors;
+    int32_t counter_first; /* of the first and the last picture; TD_INSPECT_UNREADABLE = none */
+    int32_t counter_last;
+    int64_t counter_last_pts_us;
     bool damaged; /* anything that a finished file must not have */
 };
 

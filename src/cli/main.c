@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/commands.h"
@@ -23,6 +24,8 @@ static void print_help(FILE *out)
 
 int main(int argc, char **argv)
 {
+    /* Desktop settings would bring two threads and a connection to the session bus. */
+    (void)setenv("GSETTINGS_BACKEND", "memory", 0);
     if (argc < 2) {
         print_help(stderr);
         return TD_EXIT_USAGE;

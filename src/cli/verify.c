@@ -50,7 +50,8 @@ static json_t *tracks_json(const struct td_examine_report *r)
 static json_t *skew_json(const struct td_examine_report *r)
 {
     const struct td_skew_report *s = &r->skew;
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f}",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:i, "
+                     "s:i, s:f}",
                      "frames", (json_int_t)s->frames, "readable", (json_int_t)s->readable,
                      "damaged", (json_int_t)s->damaged, "missing", (json_int_t)s->missing,
                      "duplicated", (json_int_t)s->duplicated, "reordered", (json_int_t)s->reordered,
@@ -58,7 +59,9 @@ static json_t *skew_json(const struct td_examine_report *r)
                      (json_int_t)s->pairs, "skew_first_ms", (double)s->first_us / 1e3,
                      "skew_median_ms", (double)s->median_us / 1e3, "skew_p95_ms",
                      (double)s->p95_us / 1e3, "skew_max_ms", (double)s->max_us / 1e3,
-                     "skew_last_ms", (double)s->last_us / 1e3);
+                     "skew_last_ms", (double)s->last_us / 1e3, "counter_first",
+                     (int)r->counter_first, "counter_last", (int)r->counter_last, "counter_last_s",
+                     (double)r->counter_last_pts_us / 1e6);
 }
 
 static void print_json(const char *path, const struct td_examine_report *r)

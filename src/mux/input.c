@@ -27,8 +27,8 @@ int64_t td_input_read(const struct td_read_at *file, uint64_t offset, void *ret_
     if (offset > INT64_MAX - len)
         return 0;
     while (have < len) {
-        int64_t n = file->read_at(file->ctx, offset + have, (uint8_t *)ret_bytes + have,
-                                  len - have);
+        int64_t n =
+            file->read_at(file->ctx, offset + have, (uint8_t *)ret_bytes + have, len - have);
         if (n < 0)
             return n;
         if (n == 0)

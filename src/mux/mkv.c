@@ -94,7 +94,8 @@ static int patch_sectors(struct td_mux *m, uint64_t offset, const uint8_t *bytes
 }
 
 /* A kept Void becomes a TrackEntry of the same size: first its body, which nobody reads inside a
- * Void, then the one byte that differs. Until then the file has no such track, and no block of it. */
+ * Void, then the one byte that differs. Until then the file has no such track, and no block of it.
+ */
 static int fill_slot(struct td_mux *m, struct mkv *mkv, const struct td_mux_track *track,
                      unsigned number)
 {

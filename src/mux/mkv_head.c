@@ -30,8 +30,8 @@ static size_t name_len(const char *name)
     return len;
 }
 
-/* RFC 7845 section 5.1. Pre-skip 0: a recording joins a running stream, there is no encoder start to
- * be cut, and block times stay those of the packets. */
+/* RFC 7845 section 5.1. Pre-skip 0: a recording joins a running stream, there is no encoder start
+ * to be cut, and block times stay those of the packets. */
 static void write_opus(struct td_writer *w, unsigned channels)
 {
     uint8_t head[19] = {'O', 'p', 'u', 's', 'H', 'e', 'a', 'd', 1};

@@ -358,7 +358,7 @@ static int walk_child(struct td_mkv_scan *s, uint64_t offset, const struct td_eb
     bool block = e->id == TD_MKV_SIMPLE_BLOCK || e->id == TD_MKV_BLOCK_GROUP;
     uint64_t declared = s->cluster.offset + TD_MKV_CLUSTER_HEADER + s->cluster.size;
     int r = e->id == TD_EBML_VOID && e->size != TD_MKV_HOLE_BYTES ? skip_void(s, end)
-                                                                : load(s, body, e->size);
+                                                                  : load(s, body, e->size);
 
     if (r)
         return r;
@@ -524,6 +524,8 @@ int td_mkv_scan_walk(struct td_mkv_scan *s, uint64_t offset)
         if (r == WALK_END)
             return 0;
         s->result->damaged_units++;
+        if (s->on_damage && stop_with(s, s->on_damage(s->cluster_ctx, end, offset)) == WALK_STOP)
+            return s->stop_value;
     }
 }
 

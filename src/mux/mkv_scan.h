@@ -34,6 +34,8 @@ struct td_mkv_cluster {
 };
 
 typedef int td_mkv_cluster_fn(void *ctx, const struct td_mkv_cluster *cluster);
+/* From `from` to `to`, where a Cluster begins, nothing could be read. */
+typedef int td_mkv_damage_fn(void *ctx, uint64_t from, uint64_t to);
 
 /* File offsets of what seal patches; 0 = not there. */
 struct td_mkv_layout {
@@ -68,20 +70,21 @@ struct td_mkv_scan {
     td_scan_frame_fn *frame;
     void *ctx;
     td_mkv_cluster_fn *on_cluster;
-    void *cluster_ctx;
+    td_mkv_damage_fn *on_damage;
+    void *cluster_ctx; /* of both */
     struct td_mkv_layout layout;
     struct td_mkv_scan_track tracks[TD_MUX_TRACKS_MAX];
     bool has_video;
     struct td_input in;
-    struct td_bytes body;  /* of the element in hand */
+    struct td_bytes body;   /* of the element in hand */
     struct td_bytes annexb; /* … converted */
     bool in_cluster;
     bool has_time;
     int64_t time;        /* of the Cluster, in ticks */
     uint64_t hole_track; /* announced by the Void before, 0 = none */
     struct td_mkv_cluster cluster;
-    bool boundary_seen;   /* the declared end was met … */
-    bool block_behind;    /* … and a block came after it */
+    bool boundary_seen; /* the declared end was met … */
+    bool block_behind;  /* … and a block came after it */
     int stop_value;
     bool stop_after_first; /* the walk ends at the second Cluster */
 };

@@ -19,8 +19,8 @@ struct seal {
     struct td_mkv_scan scan;
     struct td_mkv_cues cues;
     uint64_t first_offset; /* of the first Cluster with a block, for a file without any cue */
-    int64_t first_ms;
-    uint64_t first_track;
+    uint64_t damage_from;  /* damage before the first Cluster, covered when there is one */
+    uint64_t damage_to;
     struct td_mkv_record ring[SEAL_CHECKED]; /* the index's last records */
     size_t ring_count;                       /* ever put in */
 };
@@ -55,6 +55,45 @@ static int patch(struct seal *s, uint64_t offset, const uint8_t *bytes, size_t l
     return emit_patch(s, offset, bytes, len);
 }
 
+/* Makes what cannot be read a Void, so that every reader steps over it the same way; its content is
+ * left alone. A header that would cross a sector is led up to by a small Void. */
+static int cover(struct seal *s, uint64_t from, uint64_t to)
+{
+    while (to - from >= 2) {
+        uint64_t room = SEAL_SECTOR - from % SEAL_SECTOR;
+        uint64_t total = to - from;
+        uint8_t header[9] = {TD_EBML_VOID};
+        unsigned width = 8;
+        int r;
+
+        if (room < 2) /* not even id and size: left to the readers */
+            return 0;
+        if (room < sizeof(header) || total < sizeof(header)) {
+            total = room < total ? room : total;
+            width = 1;
+        }
+        if (to - from - total == 1) /* one byte cannot be covered alone */
+            total -= total > 2 ? 1 : 0;
+        td_ebml_put_size(header + 1, total - 1 - width, width);
+        r = patch(s, from, header, 1 + width);
+        if (r)
+            return r;
+        from += total;
+    }
+    return 0;
+}
+
+static int on_damage(void *ctx, uint64_t from, uint64_t to)
+{
+    struct seal *s = ctx;
+
+    if (s->first_offset)
+        return cover(s, from, to);
+    s->damage_from = from;
+    s->damage_to = to;
+    return 0;
+}
+
 /* A Cluster was walked to its end: close it, and remember it as a cue. */
 static int on_cluster(void *ctx, const struct td_mkv_cluster *c)
 {
@@ -69,6 +108,12 @@ static int on_cluster(void *ctx, const struct td_mkv_cluster *c)
 
     if (s->first_offset == 0)
         s->first_offset = c->offset;
+    if (s->damage_to > s->damage_from) {
+        r = cover(s, s->damage_from, s->damage_to);
+        s->damage_to = 0;
+        if (r)
+            return r;
+    }
     if (!s->scan.has_video && s->cues.interval_ms < SEAL_AUDIO_CUE_MS)
         s->cues.interval_ms = SEAL_AUDIO_CUE_MS;
     if (c->cue)
@@ -146,8 +191,8 @@ static int choose_start(struct seal *s, uint64_t *ret_start)
     for (size_t i = 0; i < count; i++) {
         const struct td_mkv_record *record = &s->ring[(s->ring_count - count + i) % SEAL_CHECKED];
         bool last = i + 1 == count;
-        uint64_t next =
-            last ? s->media->size : s->ring[(s->ring_count - count + i + 1) % SEAL_CHECKED].offset;
+        uint64_t next = last ? s->media->size
+                             : s->ring[(s->ring_count - count + i + 1) % SEAL_CHECKED].offset;
         int r = check_record(s, record, next);
 
         if (r == -TD_E_PARSE)
@@ -193,6 +238,7 @@ static int read_media(struct seal *s, const struct td_read_at *index, uint64_t w
     int r;
 
     s->scan.on_cluster = on_cluster;
+    s->scan.on_damage = on_damage;
     s->scan.cluster_ctx = s;
     if (s->media->size <= whole_bytes || !index->read_at)
         return td_mkv_scan_walk(&s->scan, at);
@@ -255,8 +301,8 @@ static int patch_duration(struct seal *s)
 {
     const struct td_mkv_layout *l = &s->scan.layout;
     uint8_t bytes[TD_MKV_DURATION_BYTES];
-    double ticks =
-        (double)s->scan.result->duration_us * 1000.0 / (double)s->scan.layout.timestamp_scale;
+    double ticks = (double)s->scan.result->duration_us * 1000.0 /
+                   (double)s->scan.layout.timestamp_scale;
     int r;
 
     if (!l->duration_at)
@@ -414,8 +460,7 @@ static int seal_run(struct seal *s, const struct td_read_at *index, uint64_t who
 }
 
 int td_mkv_seal_above(const struct td_read_at *media, const struct td_read_at *index,
-                      const struct td_op_sink *sink, uint64_t whole_bytes,
-                      struct td_scan *ret_scan)
+                      const struct td_op_sink *sink, uint64_t whole_bytes, struct td_scan *ret_scan)
 {
     struct td_scan result = {.bytes = 0};
     struct seal s = {.media = media, .sink = sink};

@@ -34,7 +34,7 @@ struct td_mux_track {
     unsigned channels; /* audio */
     uint16_t width;    /* video, from the first key frame; 0 = unknown */
     uint16_t height;
-    const char *name;  /* UTF-8 title (participant, source), may be NULL */
+    const char *name;     /* UTF-8 title (participant, source), may be NULL */
     const char *language; /* BCP 47, may be NULL */
     /* The first key frame of a video track: parameter sets are taken from it. NULL for audio. */
     const struct td_frame *first_key;
@@ -58,14 +58,14 @@ struct td_scan_track {
 struct td_scan {
     struct td_scan_track tracks[TD_MUX_TRACKS_MAX];
     unsigned track_count;
-    uint64_t bytes;         /* of the file */
-    uint64_t valid_bytes;   /* up to the end of the last whole unit */
-    uint64_t damaged_units; /* inside valid_bytes: continuity errors, bad checksums */
+    uint64_t bytes;           /* of the file */
+    uint64_t valid_bytes;     /* up to the end of the last whole unit */
+    uint64_t damaged_units;   /* inside valid_bytes: continuity errors, bad checksums */
     uint64_t discontinuities; /* marked ones: holes the recorder knew of */
-    int64_t duration_us;    /* largest end - smallest first */
-    bool sealed;            /* finished: nothing left to do */
-    bool partial;           /* seal read only head and tail of a long file: `frames`, `key_frames`,
-                               `damaged_units` and `discontinuities` count only what was read */
+    int64_t duration_us;      /* largest end - smallest first */
+    bool sealed;              /* finished: nothing left to do */
+    bool partial; /* seal read only head and tail of a long file: `frames`, `key_frames`,
+                     `damaged_units` and `discontinuities` count only what was read */
 };
 
 /* Called for each whole frame of a scan, in file order. Non-zero stops the scan with that value. */
@@ -98,16 +98,17 @@ const struct td_mux_ops *td_mux_by_content(const struct td_read_at *media);
 const struct td_mux_ops *const *td_mux_table(size_t *ret_count);
 bool td_mux_takes(const struct td_mux_ops *ops, enum td_codec codec);
 
-TD_MUST int td_mux_new(const struct td_mux_ops *ops, struct td_op_sink sink, struct td_mux **ret_mux);
+TD_MUST int td_mux_new(const struct td_mux_ops *ops, struct td_op_sink sink,
+                       struct td_mux **ret_mux);
 struct td_mux *td_mux_free(struct td_mux *m);
 /* Before the first write: declared in the header. Later: 0 when the container can still take it,
  * TD_MUX_NEXT_PART when not; -TD_E_UNSUPPORTED for a codec the container never takes. */
 TD_MUST int td_mux_add_track(struct td_mux *m, const struct td_mux_track *track,
                              unsigned *ret_track);
 /* Writes frame->track's frame; emits at once (no frame is held back). A positive answer of the sink
- * ("not taken, no room") is passed up and leaves the muxer as if the frame had never been offered; a
- * negative one is sticky. -EINVAL for a frame that does not fit its track, -TD_E_LIMIT for one over
- * TD_FRAME_BYTES_MAX; neither writes anything or is sticky. */
+ * ("not taken, no room") is passed up and leaves the muxer as if the frame had never been offered;
+ * a negative one is sticky. -EINVAL for a frame that does not fit its track, -TD_E_LIMIT for one
+ * over TD_FRAME_BYTES_MAX; neither writes anything or is sticky. */
 TD_MUST int td_mux_write(struct td_mux *m, const struct td_frame *frame);
 /* Nothing came for a while (all muted): make the file visibly live. */
 TD_MUST int td_mux_idle(struct td_mux *m, int64_t pts_us);
@@ -134,7 +135,7 @@ struct td_mux {
     uint64_t offset[TD_FILE_SLOTS]; /* bytes emitted */
     bool started;                   /* something was written */
     bool closed;
-    int failed;                     /* first sink error, sticky */
+    int failed; /* first sink error, sticky */
     /* state tail, aligned */
 };
 void *td_mux_state(struct td_mux *m);

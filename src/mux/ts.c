@@ -9,7 +9,6 @@
 #include "mux/psi.h"
 #include "mux/ts_format.h"
 #include "mux/ts_scan.h"
-#include "mux/ts_scan.h"
 
 /* Largest distance of two PCRs: ISO 13818-1 asks for 100 ms, DVB (TS 101 154) for 40 ms. */
 #define TS_PCR_US 40000
@@ -19,7 +18,8 @@
 #define TS_PSI_US 450000
 /* Players and `ffmpeg -c copy` miss a track that the PMT names later, design section 5. */
 #define TS_LATE_TRACK_US 5000000
-/* Longest Opus access unit taken: its control header must fit the first packet. RTP brings < 2 KB. */
+/* Longest Opus access unit taken: its control header must fit the first packet. RTP brings < 2 KB.
+ */
 #define TS_OPUS_MAX 32000u
 #define TS_HEAD_MAX 160u
 #define TS_END_PAYLOAD 172u /* what fits beside the end record: 184 - 2 - 1 - 9 */
@@ -362,8 +362,8 @@ static void add_rest(struct ts *ts, uint16_t pid, uint8_t *cc, const uint8_t *at
         } else if (end_bytes && left <= TD_TS_PAYLOAD) {
             n = TS_END_PAYLOAD; /* leave some for a last packet that has room for the record */
         }
-        put_header(packet, pid,
-                   TD_TS_HAS_PAYLOAD | (n < TD_TS_PAYLOAD ? TD_TS_HAS_ADAPTATION : 0), (*cc)++);
+        put_header(packet, pid, TD_TS_HAS_PAYLOAD | (n < TD_TS_PAYLOAD ? TD_TS_HAS_ADAPTATION : 0),
+                   (*cc)++);
         stuff_field(packet + 4, field, TD_TS_PAYLOAD - n);
         memcpy(packet + TD_TS_PACKET - n, at, n);
         at += n;

@@ -11,6 +11,7 @@
 #include "mux/input.h"
 #include "mux/psi.h"
 #include "mux/ts_format.h"
+#include "mux/ts_packet.h"
 
 #define SCAN_WINDOW (TD_TS_PACKET * 512u)
 #define SCAN_PES_MAX (TD_FRAME_BYTES_MAX + 1024u)
@@ -46,7 +47,7 @@ struct ts_scan {
     uint16_t pmt_pid; /* TD_TS_PID_NULL = not known yet */
     uint16_t pcr_pid;
     bool ours;
-    bool unmarked; /* a whole PES packet of length 0 had no end record: another muxer's file */
+    bool unmarked;    /* a whole PES packet of length 0 had no end record: another muxer's file */
     bool wait_tables; /* a tail began: times are unknown up to its first PMT */
     bool has_epoch;
     uint64_t epoch_ticks; /* middle of the half epoch of the last PMT */
@@ -55,97 +56,6 @@ struct ts_scan {
     unsigned stream_count;
     struct scan_stream streams[TD_MUX_TRACKS_MAX];
 };
-
-/* One TS packet, taken apart. */
-struct ts_packet {
-    uint16_t pid;
-    bool pusi;
-    bool error;
-    bool discontinuity;
-    bool random_access;
-    bool hole;
-    bool malformed;
-    uint8_t cc;
-    size_t end_bytes;
-    const uint8_t *payload; /* NULL = none */
-    size_t payload_len;
-};
-
-static void parse_private(struct td_reader *r, struct ts_packet *p)
-{
-    while (td_reader_left(r) >= 2) {
-        uint8_t tag = td_read_u8(r);
-        uint8_t len = td_read_u8(r);
-        const uint8_t *body = td_read_bytes(r, len);
-
-        if (!body)
-            return;
-        if (tag != TD_TS_PRIVATE_TAG || len < 3 || body[0] != 'T' || body[1] != 'D')
-            continue;
-        if (body[2] == TD_TS_PRIVATE_HOLE)
-            p->hole = true;
-        else if (body[2] == TD_TS_PRIVATE_END && len == 7)
-            p->end_bytes = (size_t)body[3] << 24 | (size_t)body[4] << 16 | (size_t)body[5] << 8 |
-                           body[6];
-    }
-}
-
-static void parse_adaptation(const uint8_t *field, size_t len, struct ts_packet *p)
-{
-    struct td_reader r;
-    struct td_reader private_data;
-    const uint8_t *body;
-    uint8_t flags;
-    size_t n;
-
-    if (len == 0)
-        return;
-    td_reader_init(&r, field, len);
-    flags = td_read_u8(&r);
-    p->discontinuity = (flags & TD_TS_AF_DISCONTINUITY) != 0;
-    p->random_access = (flags & TD_TS_AF_RANDOM_ACCESS) != 0;
-    if (flags & TD_TS_AF_PCR)
-        (void)td_read_bytes(&r, 6); /* a short field leaves the reader bad, checked below */
-    if (flags & TD_TS_AF_OPCR)
-        (void)td_read_bytes(&r, 6);
-    if (flags & TD_TS_AF_SPLICE)
-        (void)td_read_u8(&r);
-    if (!(flags & TD_TS_AF_PRIVATE) || r.bad)
-        return;
-    n = td_read_u8(&r);
-    body = td_read_bytes(&r, n);
-    if (!body)
-        return;
-    td_reader_init(&private_data, body, n);
-    parse_private(&private_data, p);
-}
-
-static void parse_packet(const uint8_t bytes[static TD_TS_PACKET], struct ts_packet *ret_packet)
-{
-    struct ts_packet p = {
-        .pid = (uint16_t)((bytes[1] & 0x1f) << 8 | bytes[2]),
-        .pusi = (bytes[1] & TD_TS_PUSI) != 0,
-        .error = (bytes[1] & TD_TS_ERROR) != 0,
-        .cc = bytes[3] & 15,
-    };
-    size_t at = 4;
-
-    if (bytes[3] & TD_TS_HAS_ADAPTATION) {
-        size_t len = bytes[4];
-
-        if (len > TD_TS_PAYLOAD - 1) {
-            p.malformed = true;
-            len = TD_TS_PAYLOAD - 1;
-        }
-        parse_adaptation(bytes + 5, len, &p);
-        at += 1 + len;
-    }
-    if ((bytes[3] & TD_TS_HAS_PAYLOAD) && at < TD_TS_PACKET) {
-        p.payload = bytes + at;
-        p.payload_len = TD_TS_PACKET - at;
-    }
-    *ret_packet = p;
-}
 
 /* ---- time ---- */
 
@@ -348,7 +258,7 @@ static int finish_unbounded(struct ts_scan *s, struct scan_stream *stream, bool 
     return finish_pes(s, stream);
 }
 
-static int pes_append(struct ts_scan *s, struct scan_stream *stream, const struct ts_packet *p)
+static int pes_append(struct ts_scan *s, struct scan_stream *stream, const struct td_ts_packet *p)
 {
     int r = td_bytes_append(&stream->pes, p->payload, p->payload_len);
 
@@ -386,8 +296,8 @@ static int pes_whole(struct scan_stream *stream)
     return !stream->bad;
 }
 
-static int stream_packet(struct ts_scan *s, struct scan_stream *stream, const struct ts_packet *p,
-                         uint64_t end)
+static int stream_packet(struct ts_scan *s, struct scan_stream *stream,
+                         const struct td_ts_packet *p, uint64_t end)
 {
     bool gap = stream->has_cc && p->cc != ((stream->cc + 1) & 15) && !p->discontinuity;
     int r;
@@ -468,7 +378,7 @@ static int take_pmt(struct ts_scan *s)
     return 0;
 }
 
-static void table_packet(struct ts_scan *s, const struct ts_packet *p, uint64_t end)
+static void table_packet(struct ts_scan *s, const struct td_ts_packet *p, uint64_t end)
 {
     struct td_psi_section *section = p->pid == TD_TS_PID_PAT ? &s->pat : &s->pmt;
     int r = td_psi_push(section, p->payload, p->payload_len, p->pusi);
@@ -486,9 +396,9 @@ static void table_packet(struct ts_scan *s, const struct ts_packet *p, uint64_t 
 
 static int scan_packet(struct ts_scan *s, const uint8_t bytes[static TD_TS_PACKET], uint64_t end)
 {
-    struct ts_packet p;
+    struct td_ts_packet p;
 
-    parse_packet(bytes, &p);
+    td_ts_packet_parse(bytes, &p);
     if (p.payload && (p.pid == TD_TS_PID_PAT || p.pid == s->pmt_pid)) {
         table_packet(s, &p, end);
         return 0;

@@ -63,7 +63,8 @@ struct td_link_ops {
     void (*stop)(struct td_link *link);
     /* The other side has been silent: find out whether it still knows us. NULL = cannot. */
     void (*doubt)(struct td_link *link);
-    /* The other side is as good as gone: `ended` with TD_LINK_LOST follows. */
+    /* The other side is as good as gone: `ended` with TD_LINK_LOST follows. NULL = is found out by
+     * the link itself. */
     void (*lose)(struct td_link *link);
     /* After `ended`, or when open failed half way. */
     struct td_link *(*free)(struct td_link *link);

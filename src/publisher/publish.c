@@ -63,7 +63,7 @@ static gboolean on_watch(gpointer data)
     int64_t silent_us = td_clock_now_us() - (heard ? s->heard_us : p->connected_us);
     if (silent_us > TD_PUBLISH_DOUBT_US && p->link->ops->doubt != NULL)
         p->link->ops->doubt(p->link);
-    if (silent_us > TD_PUBLISH_SILENCE_US && heard)
+    if (silent_us > TD_PUBLISH_SILENCE_US && heard && p->link->ops->lose != NULL)
         p->link->ops->lose(p->link);
     return G_SOURCE_CONTINUE;
 }

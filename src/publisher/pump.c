@@ -14,9 +14,9 @@
 #include "rtp/packet.h"
 #include "rtp/rtcp.h"
 
-#define STALL_US TD_US_PER_S            /* more than this is not made up for in one burst */
-#define STATUS_US (250 * TD_US_PER_MS)  /* how often the control loop is told */
-#define REPORT_US TD_US_PER_S           /* sender reports */
+#define STALL_US TD_US_PER_S           /* more than this is not made up for in one burst */
+#define STATUS_US (250 * TD_US_PER_MS) /* how often the control loop is told */
+#define REPORT_US TD_US_PER_S          /* sender reports */
 #define REPORT_EARLY_US (250 * TD_US_PER_MS)
 #define REPORTS_EARLY 3u /* the first ones come quickly: a receiver aligns by them */
 #define STREAM_ID_LETTERS 16
@@ -59,6 +59,7 @@ struct td_pump {
     struct out outs[TD_PUMP_TRACKS_MAX];
     struct td_pump_status now;  /* of this connection, and what runs on */
     struct td_pump_status past; /* of the connections before */
+    uint64_t unsent;            /* reports */
     uint64_t dropped;           /* frames between the start of a connection and its key frame */
     int64_t told_us;
     /* Emptied from the front, filled at the back, and from the start again once it is empty: only
@@ -109,9 +110,9 @@ static struct td_pump_status totals(const struct td_pump *p)
 static void tell(struct td_pump *p, int64_t now_us)
 {
     struct td_pump_status s = totals(p);
-    p->told_us = now_us;
-    /* A full mailbox: the next one comes soon and says it all. */
-    (void)td_mailbox_post(p->control, control_status, p, &s, sizeof(s));
+    /* A full mailbox: the next status comes at the next tick and says it all. */
+    if (td_mailbox_post(p->control, control_status, p, &s, sizeof(s)) == 0)
+        p->told_us = now_us;
 }
 
 /* ---- sending, on the media loop ---- */
@@ -199,8 +200,8 @@ static void catch_up(struct td_pump *p, int64_t now_us)
 static void send_rtcp(struct td_pump *p, const struct td_writer *w)
 {
     /* A report that does not get out is followed by the next one. */
-    if (!w->bad && td_writer_len(w) > 0)
-        (void)td_peer_send_rtcp(p->peer, w->start, td_writer_len(w));
+    if (td_peer_send_rtcp(p->peer, w->start, td_writer_len(w)) < 0)
+        p->unsent++;
 }
 
 /* The first report follows the first packet at once: until then a receiver can only guess how the

@@ -132,8 +132,8 @@ static gboolean on_timeout(gpointer data)
     struct whip *w = data;
     w->timer = 0;
     if (w->resource == NULL)
-        end(w, TD_LINK_LOST, -TD_E_TIMEOUT, "The server did not answer within 10 s: %s.",
-            "check the URL and that it runs");
+        end(w, TD_LINK_LOST, -TD_E_TIMEOUT,
+            "The server did not answer within 10 s: check the URL and that it runs.");
     else
         end(w, TD_LINK_LOST, -TD_E_TIMEOUT,
             "No media connection within 10 s: check that UDP reaches the server.");
@@ -155,12 +155,11 @@ static int read_answer(struct whip *w, const char *text, size_t len)
 /* Location may be relative to where we posted (RFC 9725 section 4.2). */
 static char *resource_url(const struct whip *w)
 {
-    const char *location = soup_message_headers_get_one(
-        soup_message_get_response_headers(w->post), "Location");
+    const char *location =
+        soup_message_headers_get_one(soup_message_get_response_headers(w->post), "Location");
     GUri *base = soup_message_get_uri(w->post);
-    GUri *uri = location != NULL
-                    ? g_uri_parse_relative(base, location, SOUP_HTTP_URI_FLAGS, NULL)
-                    : NULL;
+    GUri *uri = location != NULL ? g_uri_parse_relative(base, location, SOUP_HTTP_URI_FLAGS, NULL)
+                                 : NULL;
     if (uri == NULL)
         return NULL;
     char *text = g_uri_to_string(uri);
@@ -420,8 +419,8 @@ static int prepare(struct whip *w, struct td_fail *ret_fail)
         return td_fail_set(ret_fail, -TD_E_USAGE, "'%.128s' is not an http:// or https:// URL.",
                            w->config.url);
     w->cancel = g_cancellable_new();
-    w->session = soup_session_new_with_options(
-        "user-agent", USER_AGENT, "timeout", (guint)(TD_START_TIMEOUT_US / TD_US_PER_S), NULL);
+    w->session = soup_session_new_with_options("user-agent", USER_AGENT, "timeout",
+                                               (guint)(TD_START_TIMEOUT_US / TD_US_PER_S), NULL);
     return 0;
 }
 

@@ -246,9 +246,13 @@ static void first_packet(struct td_track *t, const struct td_rtp_packet *packet)
 {
     const struct td_payload *payload = payload_of(t, packet->payload_type);
     uint32_t clock_hz = payload != NULL ? payload->clock_hz : 90000;
+    bool again = t->report.started;
     t->binding.ssrc = packet->ssrc;
     td_report_init(&t->report, packet->ssrc, clock_hz);
-    td_clockmap_track_init(&t->stamp, t->clock, clock_hz, t->info.kind == TD_MEDIA_AUDIO);
+    if (again) /* the same track goes on: its time must not step back */
+        td_clockmap_track_restart(&t->stamp, clock_hz);
+    else
+        td_clockmap_track_init(&t->stamp, t->clock, clock_hz, t->info.kind == TD_MEDIA_AUDIO);
 }
 
 void td_track_packet(struct td_track *t, const struct td_rtp_packet *packet,

@@ -67,6 +67,30 @@ void td_clockmap_track_init(struct td_clockmap_track *t, struct td_clockmap *clo
     }
 }
 
+static void forget_reports(struct td_clockmap_track *t)
+{
+    t->report_count = 0;
+    t->report_next = 0;
+    t->outliers = 0;
+    t->line.count = 0;
+}
+
+static bool is_reference(const struct td_clockmap_track *t)
+{
+    return t->reference && t->clock->reference == t;
+}
+
+void td_clockmap_track_restart(struct td_clockmap_track *t, uint32_t clock_hz)
+{
+    assert(clock_hz > 0);
+    t->clock_hz = clock_hz;
+    t->unwrapped = false;
+    t->restarting = t->started;
+    forget_reports(t);
+    if (is_reference(t))
+        t->clock->reference_line = false;
+}
+
 static int64_t ticks_to_us(const struct td_clockmap_track *t, int64_t ticks)
 {
     int64_t hz = t->clock_hz;
@@ -202,14 +226,6 @@ static void fit(struct td_clockmap_track *t)
     line->spread_us = rests[t->report_count / 2];
 }
 
-static void forget_reports(struct td_clockmap_track *t)
-{
-    t->report_count = 0;
-    t->report_next = 0;
-    t->outliers = 0;
-    t->line.count = 0;
-}
-
 static void store_report(struct td_clockmap_track *t, int64_t media_us, int64_t ntp_us)
 {
     t->reports[t->report_next].media_us = media_us;
@@ -254,11 +270,6 @@ static void add_report(struct td_clockmap_track *t, int64_t media_us, int64_t nt
 
 /* ---- what the reference tells the participant ---- */
 
-static bool is_reference(const struct td_clockmap_track *t)
-{
-    return t->reference && t->clock->reference == t;
-}
-
 static void publish_line(struct td_clockmap_track *t)
 {
     struct td_clockmap *m = t->clock;
@@ -301,7 +312,7 @@ void td_clockmap_sender_report(struct td_clockmap_track *t, uint64_t ntp, uint32
     if (!t->unwrapped)
         remember(t, rtp_timestamp);
     media_us = ticks_to_us(t, unwrap(t, rtp_timestamp));
-    if (t->started &&
+    if (t->started && !t->restarting &&
         llabs(arrival_us - media_us - delay_smallest(&t->delay)) > REPORT_AGE_US_MAX) {
         t->ignored++;
         return;
@@ -314,7 +325,7 @@ void td_clockmap_sender_report(struct td_clockmap_track *t, uint64_t ntp, uint32
     if (m->reference == NULL && (!m->mapped || arrival_us - ntp_us < m->ntp_to_local_us))
         m->ntp_to_local_us = arrival_us - ntp_us;
     m->mapped = true;
-    if (is_reference(t))
+    if (is_reference(t) && !t->restarting)
         publish_line(t);
 }
 
@@ -331,7 +342,9 @@ static void anchor(struct td_clockmap_track *t, int64_t media_us, int64_t delay_
     t->last_media_us = media_us;
     t->jumped = false;
     t->steps++;
-    forget_reports(t);
+    if (!t->restarting) /* else they were forgotten before, and are of the new stream */
+        forget_reports(t);
+    t->restarting = false;
     if (is_reference(t))
         publish_line(t);
 }
@@ -482,7 +495,7 @@ int64_t td_clockmap_local_us(struct td_clockmap_track *t, uint32_t timestamp, in
     if (!t->started) {
         start(t, media_us, arrival_us);
     } else {
-        if (t->last_media_us - media_us > BACKWARD_US_MAX ||
+        if (t->restarting || t->last_media_us - media_us > BACKWARD_US_MAX ||
             delay_smallest(&t->delay) - delay_us > AHEAD_US_MAX)
             anchor(t, media_us, delay_us, arrival_us);
         watch_jump(t, media_us, arrival_us);

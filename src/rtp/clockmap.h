@@ -68,7 +68,8 @@ struct td_clockmap_track {
     uint32_t clock_hz;
     bool reference; /* audio: never bent */
     bool started;
-    bool unwrapped; /* last_timestamp is known, by a frame or by a report */
+    bool restarting; /* the next frame is of another stream */
+    bool unwrapped;  /* last_timestamp is known, by a frame or by a report */
     uint32_t last_timestamp;
     int64_t last_ticks; /* unwrapped last_timestamp */
     int64_t last_arrival_us;
@@ -102,6 +103,9 @@ struct td_clockmap_track {
 void td_clockmap_init(struct td_clockmap *m);
 void td_clockmap_track_init(struct td_clockmap_track *t, struct td_clockmap *clock,
                             uint32_t clock_hz, bool reference);
+/* The track goes on with another stream (new SSRC, new clock): anchored by its next frame, as late
+ * as it was before, and its PTS still never step back. */
+void td_clockmap_track_restart(struct td_clockmap_track *t, uint32_t clock_hz);
 void td_clockmap_sender_report(struct td_clockmap_track *t, uint64_t ntp, uint32_t rtp_timestamp,
                                int64_t arrival_us);
 /* Local monotonic microseconds at which the sample of `timestamp` "happened"; the caller subtracts

@@ -36,7 +36,8 @@ static void *worker_run(void *arg)
             return NULL;
         }
         int64_t wait_us = w->tick != NULL ? w->tick(w->ctx, td_clock_now_us()) : TD_WORKER_NO_TICK;
-        if (!stop) {
+        /* Asked anew: the drain may have taken the wake-up of the stop with that of its messages. */
+        if (!atomic_load(&w->stop)) {
             worker_wait(w, wait_us);
         }
     }

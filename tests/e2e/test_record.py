@@ -25,8 +25,11 @@ def check_file(path, video, audio="opus", seconds=0.0):
 def test_h264_to_ts_for_a_duration(publish, tapedeck, room, out):
     publish(room, codec="H264")
     path = out / "out.ts"
-    result = tapedeck.run(*tapedeck.record_args(room, path, "--duration", "20s"), seconds=WAIT_S)
+    result = tapedeck.run(*tapedeck.record_args(room, path, "--duration", "20s", "--json"),
+                          seconds=WAIT_S)
     assert result.code == deck.DONE, result
+    last = result.json_lines()[-1]
+    assert last["lost"] == 0 and last["dropped"] == 0, result
     numbers = check_file(path, "h264", seconds=20)
     assert len(numbers) > 20 * 30 * 0.9
     assert not list(out.glob("*.recording.*"))

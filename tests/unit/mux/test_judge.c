@@ -13,6 +13,8 @@
 #include "media.h"
 #include "tape.h"
 
+#define LATE_FRAMES 20u /* of sound, before late video */
+
 struct judge {
     char dir[64];
     bool has_ffmpeg;
@@ -105,9 +107,15 @@ static unsigned count_frames(const char *path, const char *stream)
     return (unsigned)strtoul(text, NULL, 10);
 }
 
-static void write_all(const struct td_mux_ops *ops, const struct reel *reel, struct tape *tape)
+enum beginning {
+    TOGETHER,   /* both tracks are declared at once */
+    LATE_VIDEO, /* video comes when the file has begun */
+};
+
+static void write_all(const struct td_mux_ops *ops, const struct reel *reel, enum beginning how,
+                      struct tape *tape)
 {
-    const struct td_frame first = reel_frame(reel, 0);
+    const struct td_frame first = reel_frame(reel, reel->frames[0].track == 0 ? 0 : LATE_FRAMES);
     struct td_mux_track video = {
         .codec = first.codec,
         .width = first.width,
@@ -120,18 +128,27 @@ static void write_all(const struct td_mux_ops *ops, const struct reel *reel, str
     unsigned track;
 
     assert_int_equal(td_mux_new(ops, tape_sink(tape), &m), 0);
-    assert_int_equal(td_mux_add_track(m, &video, &track), 0);
+    if (how == TOGETHER)
+        assert_int_equal(td_mux_add_track(m, &video, &track), 0);
     assert_int_equal(td_mux_add_track(m, &audio, &track), 0);
     for (size_t i = 0; i < reel->count; i++) {
         struct td_frame frame = reel_frame(reel, i);
 
+        if (how == LATE_VIDEO && i == LATE_FRAMES)
+            assert_int_equal(td_mux_add_track(m, &video, &track), 0);
+        if (how == LATE_VIDEO)
+            frame.track = 1 - frame.track;
+        if (frame.pts_us > 1900000 && frame.pts_us < 2000000)
+            assert_int_equal(td_mux_idle(m, frame.pts_us), 0);
+        frame.discontinuity = i > LATE_FRAMES && frame.key && frame.codec != TD_CODEC_OPUS;
         assert_int_equal(td_mux_write(m, &frame), 0);
     }
     assert_int_equal(td_mux_close(m), 0);
     td_mux_free(m);
 }
 
-static void make_reel(const struct judge *j, enum td_codec codec, struct reel *ret_reel)
+static void make_reel(const struct judge *j, enum td_codec codec, enum beginning how,
+                      struct reel *ret_reel)
 {
     struct reel video;
     struct reel audio;
@@ -141,6 +158,8 @@ static void make_reel(const struct judge *j, enum td_codec codec, struct reel *r
     reel_init(ret_reel);
     assert_int_equal(media_real_video(j->dir, codec, 3.0, &video), 0);
     assert_int_equal(media_real_audio(j->dir, 3.0, &audio), 0);
+    for (size_t i = 0; how == LATE_VIDEO && i < video.count; i++)
+        video.frames[i].pts_us += LATE_FRAMES * 20000 - 10000;
     reel_merge(ret_reel, &video, &audio);
     reel_done(&video);
     reel_done(&audio);
@@ -159,15 +178,49 @@ static void judge_streams(const char *path, const struct reel *reel, const char 
              "language -of compact=p=0 '%s' 2>&1",
              path);
     assert_int_equal(capture(command, text, sizeof(text)), 0);
-    if (!strstr(text, video_name) || !strstr(text, "width=160") || !strstr(text, "codec_name=opus") ||
-        !strstr(text, "channels=2"))
+    if (!strstr(text, video_name) || !strstr(text, "width=160") ||
+        !strstr(text, "codec_name=opus") || !strstr(text, "channels=2"))
         fail_msg("ffprobe saw: %s", text);
     assert_int_equal(count_frames(path, "v:0"), video);
     assert_int_equal(count_frames(path, "a:0"), reel->count - video);
 }
 
+/* A cut at any place, then sealed: whoever reads it has nothing to complain about. */
+static void judge_torn(const struct judge *j, const struct td_mux_ops *ops, const struct tape *tape,
+                       uint64_t seed)
+{
+    size_t op = tape->count / 3 + (size_t)(test_random(&seed) % (tape->count / 2));
+    struct td_read_at media;
+    struct td_read_at index;
+    struct td_op_sink sink;
+    struct td_scan scan;
+    struct tape seal;
+    struct part part;
+    char path[128];
+
+    while (tape->ops[op].kind != TD_OP_APPEND || tape->ops[op].len < 200)
+        op++;
+    tape_init(&seal);
+    part_init(&part);
+    for (size_t i = 0; i < op; i++)
+        part_apply(&part, tape, i, SIZE_MAX);
+    part_apply(&part, tape, op, 1 + (size_t)(test_random(&seed) % (tape->ops[op].len - 1)));
+    media = part_input(&part, TD_FILE_MEDIA);
+    index = part_input(&part, TD_FILE_INDEX);
+    sink = tape_sink(&seal);
+    assert_int_equal(td_mux_seal(ops, &media, &index, &sink, &scan), 0);
+    part_apply_all(&part, &seal);
+    snprintf(path, sizeof(path), "%s/torn.%s", j->dir, ops->extension);
+    store(path, &part.file[TD_FILE_MEDIA]);
+    judge_silent(path, "a torn and sealed file");
+    assert_int_equal(count_frames(path, "v:0"),
+                     scan.tracks[scan.tracks[0].codec == TD_CODEC_OPUS].frames);
+    tape_done(&seal);
+    part_done(&part);
+}
+
 static void judge_container(const struct judge *j, const char *format, enum td_codec codec,
-                            const char *codec_name)
+                            const char *codec_name, enum beginning how)
 {
     const struct td_mux_ops *ops = td_mux_by_name(format);
     struct td_read_at media;
@@ -180,11 +233,11 @@ static void judge_container(const struct judge *j, const char *format, enum td_c
     struct reel reel;
     char path[128];
 
-    make_reel(j, codec, &reel);
+    make_reel(j, codec, how, &reel);
     tape_init(&tape);
     tape_init(&seal);
     part_init(&part);
-    write_all(ops, &reel, &tape);
+    write_all(ops, &reel, how, &tape);
     part_apply_all(&part, &tape);
     snprintf(path, sizeof(path), "%s/open.%s", j->dir, ops->extension);
     store(path, &part.file[TD_FILE_MEDIA]);
@@ -199,6 +252,8 @@ static void judge_container(const struct judge *j, const char *format, enum td_c
     store(path, &part.file[TD_FILE_MEDIA]);
     judge_silent(path, "the sealed file");
     judge_streams(path, &reel, codec_name);
+    for (uint64_t seed = 1; seed <= 3; seed++)
+        judge_torn(j, ops, &tape, seed);
     tape_done(&tape);
     tape_done(&seal);
     part_done(&part);
@@ -215,8 +270,8 @@ static void judge_mkvinfo(const char *path)
         print_message("# SKIPPED: mkvinfo is not installed\n");
         return;
     }
-    snprintf(command, sizeof(command), "LC_ALL=C mkvinfo -v -v --hex-positions '%s' 2>&1 | tail -c 60000",
-             path);
+    snprintf(command, sizeof(command),
+             "LC_ALL=C mkvinfo -v -v --hex-positions '%s' 2>&1 | tail -c 60000", path);
     assert_int_equal(capture(command, text, sizeof(text)), 0);
     if (strstr(text, "rror") || strstr(text, "arning") || strstr(text, "nknown element"))
         fail_msg("mkvinfo says: %s", text);
@@ -230,7 +285,7 @@ static void test_mkv_h264(void **state)
 
     if (!j->has_ffmpeg)
         skip();
-    judge_container(j, "mkv", TD_CODEC_H264, "codec_name=h264");
+    judge_container(j, "mkv", TD_CODEC_H264, "codec_name=h264", TOGETHER);
     snprintf(path, sizeof(path), "%s/sealed.mkv", j->dir);
     judge_mkvinfo(path);
 }
@@ -242,7 +297,7 @@ static void test_mkv_vp8(void **state)
 
     if (!j->has_ffmpeg)
         skip();
-    judge_container(j, "mkv", TD_CODEC_VP8, "codec_name=vp8");
+    judge_container(j, "mkv", TD_CODEC_VP8, "codec_name=vp8", LATE_VIDEO);
     snprintf(path, sizeof(path), "%s/sealed.mkv", j->dir);
     judge_mkvinfo(path);
 }
@@ -253,13 +308,23 @@ static void test_ts(void **state)
 
     if (!j->has_ffmpeg)
         skip();
-    judge_container(j, "ts", TD_CODEC_H264, "codec_name=h264");
+    judge_container(j, "ts", TD_CODEC_H264, "codec_name=h264", TOGETHER);
+}
+
+static void test_ts_late(void **state)
+{
+    const struct judge *j = *state;
+
+    if (!j->has_ffmpeg)
+        skip();
+    judge_container(j, "ts", TD_CODEC_H264, "codec_name=h264", LATE_VIDEO);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ts),
+        cmocka_unit_test(test_ts_late),
         cmocka_unit_test(test_mkv_h264),
         cmocka_unit_test(test_mkv_vp8),
     };

@@ -136,7 +136,8 @@ static void walk_clusters(struct bench *b, struct clusters *ret)
     td_mkv_scan_done(&walk);
 }
 
-/* Ten minutes: every Cluster is closed, none longer than the unit, none crosses a sector wrongly. */
+/* Ten minutes: every Cluster is closed, none longer than the unit, none crosses a sector wrongly.
+ */
 static void test_clusters(void **state)
 {
     struct bench *b = *state;
@@ -281,10 +282,10 @@ static void test_refusal(void **state)
 static void test_annexb(void **state)
 {
     static const uint8_t bytes[] = {
-        0,    0,    0,    1,    9,    0xf0, 0,    0,    1,    0x67, 0x42, 0xc0, 0x1e, 0xd9,
-        0x00, 0xa0, 0x2f, 0xf9, 0x61, 0x00, 0x00, 0x03, 0x00, 0x01, 0x00, 0x00, 0x03, 0x00,
-        0x3c, 0x8f, 0x16, 0x2e, 0x48, 0,    0,    1,    0x68, 0xcb, 0x8c, 0xb2, 0,    0,
-        1,    0x65, 1,    2,    3,    0,    0,
+        0,    0,    0,    1,    9,    0xf0, 0,    0,    1,    0x67, 0x42, 0xc0, 0x1e,
+        0xd9, 0x00, 0xa0, 0x2f, 0xf9, 0x61, 0x00, 0x00, 0x03, 0x00, 0x01, 0x00, 0x00,
+        0x03, 0x00, 0x3c, 0x8f, 0x16, 0x2e, 0x48, 0,    0,    1,    0x68, 0xcb, 0x8c,
+        0xb2, 0,    0,    1,    0x65, 1,    2,    3,    0,    0,
     };
     struct bench *b = *state;
     struct td_frame key = {
@@ -384,8 +385,8 @@ int main(void)
 {
 #define MKV_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        MKV_TEST(test_clusters), MKV_TEST(test_lag),    MKV_TEST(test_late_tracks),
-        MKV_TEST(test_idle),     MKV_TEST(test_annexb), MKV_TEST(test_refusal),
+        MKV_TEST(test_clusters),  MKV_TEST(test_lag),          MKV_TEST(test_late_tracks),
+        MKV_TEST(test_idle),      MKV_TEST(test_annexb),       MKV_TEST(test_refusal),
         MKV_TEST(test_zero_page), cmocka_unit_test(test_cues), cmocka_unit_test(test_record),
     };
 

@@ -35,11 +35,11 @@ struct scenario {
 struct story {
     const struct scenario *scenario;
     const struct td_mux_ops *ops;
-    struct reel reel;  /* the frames, in the order they were written */
-    size_t *written;   /* op that carries the i-th frame */
+    struct reel reel; /* the frames, in the order they were written */
+    size_t *written;  /* op that carries the i-th frame */
     struct tape tape;
-    struct part full;  /* after all of it */
-    struct part lies;  /* the files as some prefix left them */
+    struct part full; /* after all of it */
+    struct part lies; /* the files as some prefix left them */
     struct part sealed;
     struct part torn;
     uint64_t seed;
@@ -182,7 +182,8 @@ static void check_cues(struct story *s, size_t op, size_t cut)
     td_mkv_scan_done(&walk);
 }
 
-/* s->lies holds `count` whole frames. Seals a copy; with `torture`, kills the seal everywhere too. */
+/* s->lies holds `count` whole frames. Seals a copy; with `torture`, kills the seal everywhere too.
+ */
 static void check_seal(struct story *s, size_t count, size_t op, size_t cut, bool torture)
 {
     struct td_scan scan = {.bytes = 0};
@@ -196,8 +197,8 @@ static void check_seal(struct story *s, size_t count, size_t op, size_t cut, boo
     tape_init(&again);
     r = seal(s, &s->lies, &ops, &scan);
     if (count == 0) {
-        CHECK(s, r == -TD_E_DAMAGED && ops.count == 0, "op %zu cut %zu: seal of nothing: %d", op, cut,
-              r);
+        CHECK(s, r == -TD_E_DAMAGED && ops.count == 0, "op %zu cut %zu: seal of nothing: %d", op,
+              cut, r);
         tape_done(&ops);
         tape_done(&again);
         return;
@@ -206,7 +207,8 @@ static void check_seal(struct story *s, size_t count, size_t op, size_t cut, boo
     duration_us = scan.duration_us;
     part_copy(&s->sealed, &s->lies);
     part_apply_all(&s->sealed, &ops);
-    CHECK(s, scan.bytes == s->sealed.file[TD_FILE_MEDIA].len, "op %zu cut %zu: sealed size", op, cut);
+    CHECK(s, scan.bytes == s->sealed.file[TD_FILE_MEDIA].len, "op %zu cut %zu: sealed size", op,
+          cut);
     wrong = check_frames(s->ops, &s->sealed, &s->reel, count, &scan);
     CHECK(s, !wrong[0], "op %zu cut %zu, sealed: %s", op, cut, wrong);
     CHECK(s, duration_us == scan.duration_us, "op %zu cut %zu: sealed says %lld us, scan %lld", op,
@@ -215,12 +217,12 @@ static void check_seal(struct story *s, size_t count, size_t op, size_t cut, boo
     if (strcmp(s->ops->name, "mkv") == 0)
         check_cues(s, op, cut);
     r = seal(s, &s->sealed, &again, &scan);
-    CHECK(s, r == 0 && again.count == 0 && scan.sealed, "op %zu cut %zu: second seal %d, %zu ops", op,
-          cut, r, again.count);
+    CHECK(s, r == 0 && again.count == 0 && scan.sealed, "op %zu cut %zu: second seal %d, %zu ops",
+          op, cut, r, again.count);
     for (size_t k = 0; torture && k < ops.count; k++) {
         size_t len = ops.ops[k].len;
 
-        for (size_t c = 0; c < (len > 0 ? len : 1); c += len > 64 ? len / 16 : 1) {
+        for (size_t c = 0; c<(len > 0 ? len : 1); c += len> 64 ? len / 16 : 1) {
             part_copy(&s->torn, &s->lies);
             for (size_t i = 0; i < k; i++)
                 part_apply(&s->torn, &ops, i, SIZE_MAX);
@@ -233,8 +235,8 @@ static void check_seal(struct story *s, size_t count, size_t op, size_t cut, boo
             CHECK(s, r == 0, "op %zu cut %zu, seal cut in %zu at %zu: %d", op, cut, k, c, r);
             part_apply_all(&s->torn, &again);
             wrong = check_frames(s->ops, &s->torn, &s->reel, count, &scan);
-            CHECK(s, !wrong[0] && scan.sealed, "op %zu cut %zu, resealed after %zu at %zu: %s", op, cut,
-                  k, c, wrong);
+            CHECK(s, !wrong[0] && scan.sealed, "op %zu cut %zu, resealed after %zu at %zu: %s", op,
+                  cut, k, c, wrong);
             CHECK(s,
                   s->torn.file[TD_FILE_MEDIA].len == s->sealed.file[TD_FILE_MEDIA].len &&
                       memcmp(s->torn.file[TD_FILE_MEDIA].data, s->sealed.file[TD_FILE_MEDIA].data,
@@ -289,7 +291,8 @@ static void cut_everywhere(struct story *s)
         for (size_t cut = 1; len <= 64 && cut < len; cut++)
             check_prefix(s, &before, op, cut, false);
         for (unsigned i = 0; len > 64 && i < 3; i++)
-            check_prefix(s, &before, op, 1 + (size_t)(test_random(&s->seed) % (len - 1)), i == 0 && op % 29 == 0);
+            check_prefix(s, &before, op, 1 + (size_t)(test_random(&s->seed) % (len - 1)),
+                         i == 0 && op % 29 == 0);
         if (len > 64)
             check_prefix(s, &before, op, len - 1, false);
         if (op < s->tape.count)
@@ -319,7 +322,8 @@ static void test_prefixes(void **state)
     record(&s);
     part_apply_all(&s.full, &s.tape);
     cut_everywhere(&s);
-    print_message("# %zu frames, %zu operations, %zu checks\n", s.reel.count, s.tape.count, s.checks);
+    print_message("# %zu frames, %zu operations, %zu checks\n", s.reel.count, s.tape.count,
+                  s.checks);
     free(s.written);
     part_done(&s.full);
     part_done(&s.lies);

@@ -97,10 +97,10 @@ static void check_all(struct bench *b, struct td_scan *ret_scan)
 /* What a strict reader checks packet by packet. */
 struct strict {
     int cc[0x2000];
-    int64_t pcr;       /* 27 MHz, -1 = none yet */
-    int64_t pcr_gap;   /* largest */
-    int64_t dts_lead;  /* smallest DTS - PCR seen, 90 kHz */
-    int64_t psi_gap;   /* largest distance of two PATs in PCR time, 90 kHz */
+    int64_t pcr;      /* 27 MHz, -1 = none yet */
+    int64_t pcr_gap;  /* largest */
+    int64_t dts_lead; /* smallest DTS - PCR seen, 90 kHz */
+    int64_t psi_gap;  /* largest distance of two PATs in PCR time, 90 kHz */
     int64_t psi_pcr;
     unsigned pats;
     unsigned versions; /* distinct ones in a row */
@@ -370,7 +370,8 @@ static void test_holes(void **state)
     assert_int_equal(strict.indicators, 5); /* audio only */
 }
 
-/* A frame the sink does not take leaves no trace: counters and clock go on as if it had not been. */
+/* A frame the sink does not take leaves no trace: counters and clock go on as if it had not been.
+ */
 static void test_refusal(void **state)
 {
     struct bench *b = *state;
@@ -511,9 +512,9 @@ int main(void)
 {
 #define TS_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TS_TEST(test_lengths),    TS_TEST(test_clock),      TS_TEST(test_clock_steady),
-        TS_TEST(test_audio_only), TS_TEST(test_late_track), TS_TEST(test_days),
-        TS_TEST(test_holes),      TS_TEST(test_refusal),    TS_TEST(test_errors),
+        TS_TEST(test_lengths),    TS_TEST(test_clock),        TS_TEST(test_clock_steady),
+        TS_TEST(test_audio_only), TS_TEST(test_late_track),   TS_TEST(test_days),
+        TS_TEST(test_holes),      TS_TEST(test_refusal),      TS_TEST(test_errors),
         TS_TEST(test_foreign),    TS_TEST(test_lost_packets),
     };
 

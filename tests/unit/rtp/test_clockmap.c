@@ -439,6 +439,37 @@ static void test_restart(void **state)
     }
 }
 
+/* The same track under a new SSRC, with timestamps that look like the old ones or not, and another
+ * clock: the same place in time, late by as much as before, never a step back. */
+static void test_restart_told(void **state)
+{
+    static const uint32_t starts[] = {500 * 960 - 4800, 500 * 960 + 96000, 0x90000000u};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        int64_t last_us = 0;
+        struct pair p;
+
+        pair_start(&p);
+        for (uint32_t n = 0; n < 1000; n++) {
+            uint32_t hz = n < 500 ? 48000 : 16000, base = n < 500 ? 0 : starts[i] - 500 * 320;
+            int64_t arrival_us = 10 * S + n * 20 * MS + (n == 0 ? 70 * MS : 0);
+            uint32_t timestamp = base + n * (hz / 50);
+            int64_t audio_us;
+
+            if (n == 500) {
+                td_clockmap_track_restart(&p.audio, hz);
+                td_clockmap_sender_report(&p.audio, td_ntp_from_wall_us(arrival_us), timestamp,
+                                          arrival_us);
+            }
+            audio_us = td_clockmap_local_us(&p.audio, timestamp, arrival_us);
+            assert_true(audio_us == 10 * S + n * 20 * MS + 70 * MS && audio_us > last_us);
+            last_us = audio_us;
+        }
+        assert_int_equal(p.audio.line.count, 1);
+    }
+}
+
 /* A sender whose timestamps stand still over a silence; and a network that does so. */
 static void test_stall(void **state)
 {
@@ -597,6 +628,7 @@ int main(void)
         cmocka_unit_test(test_skew),
         cmocka_unit_test(test_first_frame_is_its_arrival),
         cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_restart_told),
         cmocka_unit_test(test_stall),
         cmocka_unit_test(test_reference_goes_and_another_comes),
         cmocka_unit_test(test_two_references),
