@@ -88,8 +88,8 @@ int td_judge_probe(const char *path, int interrupt, struct td_fail *fail,
 {
     static const char entries[] =
         "format=format_name,duration:stream=codec_type,codec_name,width,height";
-    const char *const argv[] = {"ffprobe", "-v",   "error", "-show_entries", entries,
-                                "-of",     "json", path,    NULL};
+    const char *const argv[] = {"ffprobe", "-v", "fatal", "-show_entries", entries, "-of",
+                                "json",    path, NULL};
     char text[160];
     struct td_bytes said;
     td_bytes_init(&said, OUTPUT_MAX, NULL);
@@ -112,8 +112,7 @@ int td_judge_decode(const char *path, int interrupt, struct td_fail *fail)
     td_bytes_init(&said, OUTPUT_MAX, NULL);
     int r = run(argv, interrupt, &said, fail);
     if (r > 0 || (r == 0 && said.len > 0))
-        r = td_fail_set(fail, -TD_E_DAMAGED, "ffmpeg ended with %d: %s", r,
-                        complaint(&said, text));
+        r = td_fail_set(fail, -TD_E_DAMAGED, "ffmpeg ended with %d: %s", r, complaint(&said, text));
     td_bytes_done(&said);
     return r;
 }

@@ -129,9 +129,10 @@ int td_stage_daemon(struct td_stage *s, struct td_fail *fail)
     char listen[32];
     char line[TD_CHILD_LINE_MAX];
     (void)snprintf(listen, sizeof(listen), "127.0.0.1:%u", s->port); /* fits */
-    const char *const argv[] = {"tapedeck", "serve",     "--listen",   listen,
-                                "--data-dir", s->data, "--loopback",
-                                s->runtime[0] != '\0' ? "--runtime-dir" : NULL, s->runtime, NULL};
+    const char *const argv[] = {
+        "tapedeck",   "serve", "--listen",   listen,
+        "--data-dir", s->data, "--loopback", s->runtime[0] != '\0' ? "--runtime-dir" : NULL,
+        s->runtime,   NULL};
     int r = start(s, "serve", argv, &s->daemon, fail);
     if (r < 0)
         return r;
@@ -180,15 +181,37 @@ static void hear(struct td_stage *s, const char *line)
 int td_stage_listen(struct td_stage *s, int64_t wait_us, struct td_fail *fail)
 {
     char line[TD_CHILD_LINE_MAX];
-    int r = td_child_line(&s->publisher, s->signals, wait_us, line);
+    bool daemon = s->daemon.pid != 0;
+    bool publisher = s->publisher.pid != 0;
+    int r = publisher ? td_child_line(&s->publisher, s->signals, wait_us, line)
+                      : td_child_wait(&s->daemon, s->signals, wait_us);
     if (r == -EINTR)
         return interrupted(fail);
+    if (daemon && td_child_ended(&s->daemon))
+        return ended_early(&s->daemon, "serve", fail);
+    if (!publisher)
+        return 0;
     if (r == -TD_E_CLOSED)
         return ended_early(&s->publisher, "publish", fail);
     if (r < 0)
         return td_fail_set(fail, r, "the publisher cannot be heard: %s", td_err_text(r));
     if (r == 1)
         hear(s, line);
+    return 0;
+}
+
+int td_stage_dismiss(struct td_stage *s, struct td_child *actor, struct td_fail *fail)
+{
+    td_child_signal(actor, SIGINT);
+    int r = td_child_wait(actor, s->signals, START_US);
+    if (r == -EINTR)
+        return interrupted(fail);
+    if (r != 1)
+        return td_fail_set(fail, -TD_E_TIMEOUT, "a process did not end at SIGINT");
+    td_child_end(actor, 0);
+    if (td_child_code(actor) != 0)
+        return td_fail_set(fail, -TD_E_STATE, "a process ended with exit code %d at SIGINT",
+                           td_child_code(actor));
     return 0;
 }
 
@@ -227,9 +250,9 @@ bool td_stage_growing(const struct td_stage *s, char ret_path[static TD_PATH_MAX
     struct search search = {.folder = folder, .ret_path = ret_path};
     if (td_layout_path(folder, "%s/recordings", s->data) < 0)
         return false;
-    /* The folder comes with the first recording: an error says just that. */
-    (void)td_fs_list(td_fs_posix(), folder, see_folder, &search);
-    return ret_path[0] != '\0';
+    /* The folder comes with the first recording: until then this is -ENOENT. */
+    int r = td_fs_list(td_fs_posix(), folder, see_folder, &search);
+    return r >= 0 && ret_path[0] != '\0';
 }
 
 uint64_t td_stage_size(const char *path)

@@ -22,7 +22,7 @@ struct td_stage {
     char folder[TD_PATH_MAX];
     char data[TD_PATH_MAX];
     char runtime[TD_PATH_MAX]; /* on tmpfs; "" = none of our own */
-    int signals; /* signalfd; -1 = none */
+    int signals;               /* signalfd; -1 = none */
     unsigned port;
     struct td_child daemon;
     struct td_child publisher;
@@ -39,7 +39,10 @@ TD_MUST int td_stage_open(struct td_stage *s, struct td_fail *fail);
 /* On the same port again, once there is one. Returns when it listens. */
 TD_MUST int td_stage_daemon(struct td_stage *s, struct td_fail *fail);
 TD_MUST int td_stage_publisher(struct td_stage *s, struct td_fail *fail);
-/* Listens to the publisher for `wait_us` or up to its next word. */
+/* SIGINT, and it has to end well. */
+TD_MUST int td_stage_dismiss(struct td_stage *s, struct td_child *actor, struct td_fail *fail);
+/* Listens to the publisher for `wait_us` or up to its next word; an actor that has ended by itself
+ * is a failure. */
 TD_MUST int td_stage_listen(struct td_stage *s, int64_t wait_us, struct td_fail *fail);
 /* The file that grows now; false when there is none. */
 bool td_stage_growing(const struct td_stage *s, char ret_path[static TD_PATH_MAX]);

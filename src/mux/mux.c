@@ -196,7 +196,7 @@ int td_mux_seal(const struct td_mux_ops *ops, const struct td_read_at *media,
             return -ENOENT;
         scan.sealed = false;
         r = ops->seal(media, index ? index : &none, sink, &scan);
-        if (r < 0)
+        if (r)
             return r;
     }
     if (ret_scan)

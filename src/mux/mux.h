@@ -118,7 +118,8 @@ TD_MUST int td_mux_close(struct td_mux *m);
 /* Finishing and repairing are one thing: finds the end of the last whole unit, cuts what is torn,
  * closes what is open, adds what a finished file has (MKV: sizes, Cues, Duration). Idempotent, and
  * restartable after any prefix of its own operations. `index` may have a NULL read_at.
- * 0, or -TD_E_DAMAGED when nothing playable is there. Never makes playable media shorter. */
+ * 0, -TD_E_DAMAGED when nothing playable is there (and nothing was emitted), a read error, or what
+ * the sink answered. Never makes playable media shorter. */
 TD_MUST int td_mux_seal(const struct td_mux_ops *ops, const struct td_read_at *media,
                         const struct td_read_at *index, const struct td_op_sink *sink,
                         struct td_scan *ret_scan);

@@ -49,7 +49,8 @@
 #define TD_TS_TYPE_H264 0x1bu
 
 #define TD_TS_PTS_BITS 33
-#define TD_TS_PTS_OFFSET_TICKS 18000 /* 0.2 s at 90 kHz: time zero of the recording, above PCR 0   \
-                                      */
+#define TD_TS_PTS_OFFSET_TICKS                                                                     \
+    18000 /* 0.2 s at 90 kHz: time zero of the recording, above PCR 0                              \
+           */
 
 #endif

@@ -50,7 +50,8 @@ struct ts_scan {
     bool unmarked;    /* a whole PES packet of length 0 had no end record: another muxer's file */
     bool wait_tables; /* a tail began: times are unknown up to its first PMT */
     bool has_epoch;
-    uint64_t epoch_ticks; /* middle of the half epoch of the last PMT */
+    uint64_t epoch_ticks;    /* middle of the half epoch of the last PMT */
+    uint64_t damaged_inside; /* damage up to valid_bytes: what is torn behind is none */
     bool has_ticks;
     int64_t last_ticks; /* unwrapped */
     unsigned stream_count;
@@ -226,8 +227,10 @@ static int deliver_pes(struct ts_scan *s, struct scan_stream *stream)
 
 static void valid_to(struct ts_scan *s, uint64_t end)
 {
-    if (end > s->result->valid_bytes)
-        s->result->valid_bytes = end;
+    if (end <= s->result->valid_bytes)
+        return;
+    s->result->valid_bytes = end;
+    s->damaged_inside = s->result->damaged_units;
 }
 
 static int finish_pes(struct ts_scan *s, struct scan_stream *stream)
@@ -467,6 +470,7 @@ static int scan_range(struct ts_scan *s, const struct td_read_at *media, uint64_
     }
     for (unsigned i = 0; r == 0 && i < s->stream_count; i++)
         r = finish_unbounded(s, &s->streams[i], true);
+    s->result->damaged_units = s->damaged_inside;
     td_input_done(&in);
     return r;
 }

@@ -415,7 +415,8 @@ static int prepare(struct whip *w, struct td_fail *ret_fail)
     if (w->body == NULL || make_bearer(w) < 0)
         return td_fail_set(ret_fail, -ENOMEM, "Out of memory.");
     w->post = new_request(w, "POST", w->config.url);
-    if (w->post == NULL)
+    const char *scheme = w->post != NULL ? g_uri_get_scheme(soup_message_get_uri(w->post)) : "";
+    if (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)
         return td_fail_set(ret_fail, -TD_E_USAGE, "'%.128s' is not an http:// or https:// URL.",
                            w->config.url);
     w->cancel = g_cancellable_new();

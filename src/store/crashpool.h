@@ -4,9 +4,9 @@
  *            numbered file operations until they are on disk (design section 7).
  * Owner: the store, one per process; the file is locked (OFD) while the process lives.
  * Thread: take and fill on a media loop, give on the writer; the free list is a leaf lock taken
- * once per buffer, never per packet. Bound: `bytes` reserved by fallocate at open, cut into
- * TD_CRASHPOOL_BUFFER_BYTES. Does not: write media files. Recovery hands what is left to a
- * callback.
+ *         once per buffer, never per packet.
+ * Bound: `bytes` reserved by fallocate at open, cut into TD_CRASHPOOL_BUFFER_BYTES.
+ * Does not: write media files. Recovery hands what is left to a callback.
  */
 #ifndef TD_STORE_CRASHPOOL_H
 #define TD_STORE_CRASHPOOL_H

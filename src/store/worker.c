@@ -35,8 +35,12 @@ static void *worker_run(void *arg)
         if (stop && ran == 0) {
             return NULL;
         }
-        int64_t wait_us = w->tick != NULL ? w->tick(w->ctx, td_clock_now_us()) : TD_WORKER_NO_TICK;
-        /* Asked anew: the drain may have taken the wake-up of the stop with that of its messages. */
+        int64_t wait_us = TD_WORKER_NO_TICK;
+        if (w->tick != NULL) {
+            wait_us = w->tick(w->ctx, td_clock_now_us());
+        }
+        /* Asked anew: the drain may have taken the wake-up of the stop with that of its messages.
+         */
         if (!atomic_load(&w->stop)) {
             worker_wait(w, wait_us);
         }

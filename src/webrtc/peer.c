@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/clock.h"
 #include "base/id.h"
 #include "base/limits.h"
 #include "rtp/packet.h"
@@ -61,6 +62,7 @@ struct td_peer {
     bool ice_up;
     bool gathered;
     bool report_due; /* the control mailbox was full */
+    int64_t connected_us;
     enum td_peer_state state;
     int error;
     struct td_ice *ice;
@@ -159,6 +161,8 @@ static void set_state(struct td_peer *p, enum td_peer_state state, int error)
         return;
     p->state = state;
     p->error = error;
+    if (state == TD_PEER_CONNECTED)
+        p->connected_us = td_clock_now_us();
     report(p);
 }
 
@@ -354,7 +358,9 @@ static int64_t peer_tick(void *ctx, int64_t now_us)
     start_dtls(p, now_us);
     if (p->dtls != NULL)
         td_dtls_tick(p->dtls, now_us);
-    if (p->state == TD_PEER_CONNECTED || (p->gathered && !p->remote_set))
+    if (p->state == TD_PEER_CONNECTED)
+        return now_us - p->connected_us > TD_TICK_SETTLE_US ? TD_TICK_STEADY_US : TD_TICK_US;
+    if (p->gathered && !p->remote_set)
         return TD_TICK_US;
     return TD_TICK_CONNECTING_US;
 }

@@ -247,9 +247,9 @@ int media_real_video(const char *dir, enum td_codec codec, double seconds, struc
     snprintf(args, sizeof(args),
              "-f lavfi -i testsrc2=size=160x120:rate=30 -t %.2f -pix_fmt yuv420p %s", seconds,
              codec == TD_CODEC_H264
-                 ? "-c:v libx264 -profile:v baseline -preset ultrafast -g 30 -bf 0 -threads 1 "
+                 ? "-c:v libx264 -profile:v baseline -preset ultrafast -g 20 -bf 0 -threads 1 "
                    "-x264-params slices=1:sliced-threads=0 -f h264"
-                 : "-c:v libvpx -deadline realtime -cpu-used 8 -g 30 -b:v 200k -threads 1 "
+                 : "-c:v libvpx -deadline realtime -cpu-used 8 -g 20 -b:v 200k -threads 1 "
                    "-auto-alt-ref 0 -lag-in-frames 0 -f ivf");
     if (run_ffmpeg(dir, args, "video.bin", &file) < 0)
         return -1;

@@ -138,7 +138,7 @@ static void write_all(const struct td_mux_ops *ops, const struct reel *reel, enu
             assert_int_equal(td_mux_add_track(m, &video, &track), 0);
         if (how == LATE_VIDEO)
             frame.track = 1 - frame.track;
-        if (frame.pts_us > 1900000 && frame.pts_us < 2000000)
+        if (frame.pts_us > 900000 && frame.pts_us < 950000)
             assert_int_equal(td_mux_idle(m, frame.pts_us), 0);
         frame.discontinuity = i > LATE_FRAMES && frame.key && frame.codec != TD_CODEC_OPUS;
         assert_int_equal(td_mux_write(m, &frame), 0);
@@ -156,8 +156,8 @@ static void make_reel(const struct judge *j, enum td_codec codec, enum beginning
     reel_init(&video);
     reel_init(&audio);
     reel_init(ret_reel);
-    assert_int_equal(media_real_video(j->dir, codec, 3.0, &video), 0);
-    assert_int_equal(media_real_audio(j->dir, 3.0, &audio), 0);
+    assert_int_equal(media_real_video(j->dir, codec, 1.6, &video), 0);
+    assert_int_equal(media_real_audio(j->dir, 1.6, &audio), 0);
     for (size_t i = 0; how == LATE_VIDEO && i < video.count; i++)
         video.frames[i].pts_us += LATE_FRAMES * 20000 - 10000;
     reel_merge(ret_reel, &video, &audio);
@@ -252,7 +252,7 @@ static void judge_container(const struct judge *j, const char *format, enum td_c
     store(path, &part.file[TD_FILE_MEDIA]);
     judge_silent(path, "the sealed file");
     judge_streams(path, &reel, codec_name);
-    for (uint64_t seed = 1; seed <= 3; seed++)
+    for (uint64_t seed = 1; seed <= 2; seed++)
         judge_torn(j, ops, &tape, seed);
     tape_done(&tape);
     tape_done(&seal);
@@ -320,14 +320,25 @@ static void test_ts_late(void **state)
     judge_container(j, "ts", TD_CODEC_H264, "codec_name=h264", LATE_VIDEO);
 }
 
-int main(void)
+/* With a name: that one only, so that they can run side by side. */
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
+    static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ts),
         cmocka_unit_test(test_ts_late),
         cmocka_unit_test(test_mkv_h264),
         cmocka_unit_test(test_mkv_vp8),
     };
 
-    return cmocka_run_group_tests_name("mux/judge", tests, setup, teardown);
+    for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+        const struct CMUnitTest one[] = {tests[i]};
+        int r;
+
+        if (argc > 1 && strcmp(argv[1], tests[i].name) != 0)
+            continue;
+        r = cmocka_run_group_tests_name(tests[i].name, one, setup, teardown);
+        if (r != 0)
+            return r;
+    }
+    return 0;
 }

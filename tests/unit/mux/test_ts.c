@@ -501,7 +501,7 @@ static void test_lost_packets(void **state)
         memset(file->data + lost * 188, 0, 188);
         media = part_input(&copy, TD_FILE_MEDIA);
         assert_int_equal(td_mux_scan(b->ops, &media, NULL, NULL, &scan), 0);
-        assert_true(scan.damaged_units > 0);
+        assert_true(scan.damaged_units > 0 || scan.valid_bytes < scan.bytes);
         assert_in_range(scan.tracks[0].frames + scan.tracks[1].frames, b->reel.count - 1,
                         b->reel.count);
     }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -33,6 +34,12 @@ static int append(struct td_spool *spool, uint32_t seed, uint64_t offset, size_t
     assert_true(len <= sizeof(bytes));
     pattern_fill(seed, offset, bytes, len);
     return emit(spool, TD_OP_APPEND, TD_FILE_MEDIA, offset, bytes, len);
+}
+
+static void final_name(struct td_spool_finish *finish, const char *path)
+{
+    int n = snprintf(finish->final_path, sizeof(finish->final_path), "%s", path);
+    assert_true(n > 0 && (size_t)n < sizeof(finish->final_path));
 }
 
 static size_t pool_used(const struct fixture *f)
@@ -65,7 +72,7 @@ static void test_sizes(void **state)
         for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
             int r;
             while ((r = append(spool, 5, offset, sizes[i])) == TD_SPOOL_FULL) {
-                (void)usleep(100); /* until the writer gave some back */
+                (void)sched_yield(); /* until the writer gave some back */
             }
             assert_int_equal(r, 0);
             offset += sizes[i];
@@ -164,7 +171,7 @@ static void test_full(void **state)
     gate_open(&f->gate);
     fixture_wait_written(s, end);
     while (append(s, 2, end, 5000) == TD_SPOOL_FULL) {
-        (void)usleep(100); /* the last buffer is on its way back */
+        (void)sched_yield(); /* the last buffer is on its way back */
     }
     close_and_wait(f, s, NULL);
     assert_pattern(f, "a.ts", 2, end + 5000);
@@ -249,7 +256,7 @@ static void test_exists(void **state)
     assert_ptr_equal(f->heard.failure.spool, s);
     assert_int_equal(append(s, 1, 0, 10), -EEXIST);
     struct td_spool_finish finish = {.seal = NULL};
-    strcpy(finish.final_path, "/nowhere");
+    final_name(&finish, "/nowhere");
     close_and_wait(f, s, &finish);
     assert_int_equal(f->heard.report.error, -EEXIST);
     assert_int_equal(f->heard.failed, 1);
@@ -323,9 +330,9 @@ static void test_sync_error(void **state)
 static void wait_synced(const struct td_spool *s, uint64_t bytes)
 {
     struct td_spool_stats stats = {.synced_bytes = 0};
-    for (int i = 0; i < 100000 && stats.synced_bytes < bytes; i++) {
+    for (int i = 0; i < 10000000 && stats.synced_bytes < bytes; i++) {
         td_spool_stats(s, &stats);
-        (void)usleep(100); /* between two looks at the condition */
+        (void)sched_yield(); /* between two looks at the condition */
     }
     assert_int_equal(stats.synced_bytes, bytes);
 }
@@ -400,7 +407,7 @@ static void test_finish(void **state)
         struct seal_ctx ctx = {.answer = 0};
         struct td_spool_finish finish = {.seal = seal, .seal_ctx = &ctx};
         char path[TD_PATH_MAX];
-        strcpy(finish.final_path, fixture_path(f, "a.mkv", path));
+        final_name(&finish, fixture_path(f, "a.mkv", path));
         close_and_wait(f, s, &finish);
         assert_int_equal(f->heard.report.error, 0);
         assert_int_equal(ctx.calls, 1);
@@ -436,7 +443,7 @@ static void test_final_exists(void **state)
         fixture_store(f, 4, SYNC_OFF);
         struct td_spool *s = spool_with_text(f, false);
         struct td_spool_finish finish = {.replace = replace == 1};
-        strcpy(finish.final_path, path);
+        final_name(&finish, path);
         close_and_wait(f, s, &finish);
         assert_int_equal(f->heard.report.error, replace == 1 ? 0 : -EEXIST);
         assert_content(path, replace == 1 ? "0123456789" : "old", replace == 1 ? 10 : 3);
@@ -456,7 +463,7 @@ static void test_seal_fails(void **state)
     struct seal_ctx ctx = {.answer = -TD_E_DAMAGED};
     struct td_spool_finish finish = {.seal = seal, .seal_ctx = &ctx};
     char path[TD_PATH_MAX];
-    strcpy(finish.final_path, fixture_path(f, "a.mkv", path));
+    final_name(&finish, fixture_path(f, "a.mkv", path));
     close_and_wait(f, s, &finish);
     assert_int_equal(f->heard.report.error, -TD_E_DAMAGED);
     assert_false(file_exists(path));
@@ -483,7 +490,7 @@ static void test_seal_after_error(void **state)
         struct seal_ctx ctx = {.answer = 0};
         struct td_spool_finish finish = {.seal = seal, .seal_ctx = &ctx};
         char path[TD_PATH_MAX];
-        strcpy(finish.final_path, fixture_path(f, "a.mkv", path));
+        final_name(&finish, fixture_path(f, "a.mkv", path));
         close_and_wait(f, s, &finish);
         assert_int_equal(f->heard.report.error, errors[i]);
         assert_int_equal(ctx.calls, i == 0);
