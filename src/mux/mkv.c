@@ -17,9 +17,8 @@
 #define MKV_OUT_MAX (TD_FRAME_BYTES_MAX + (256u << 10))
 #define MKV_ENTRIES_MAX (TD_MUX_TRACKS_MAX * TD_MKV_ENTRY_BYTES_MAX)
 #define MKV_SECTOR 512u
-#define MKV_CLUSTER_HEADER 12u /* id 4, size 8 */
-#define MKV_PREFIX_MAX 64u     /* Void, Cluster header, Timestamp, hole mark, block header */
-#define MKV_SIZE_WIDTH 4u      /* of a SimpleBlock: TD_FRAME_BYTES_MAX fits */
+#define MKV_PREFIX_MAX 64u /* Void, Cluster header, Timestamp, hole mark, block header */
+#define MKV_SIZE_WIDTH 4u  /* of a SimpleBlock: TD_FRAME_BYTES_MAX fits */
 
 struct mkv_cluster {
     bool open;
@@ -169,7 +168,8 @@ static int close_cluster(struct td_mux *m, struct mkv *mkv)
 
     if (!mkv->cluster.open)
         return 0;
-    td_ebml_put_size(size, m->offset[TD_FILE_MEDIA] - mkv->cluster.offset - MKV_CLUSTER_HEADER, 8);
+    td_ebml_put_size(size, m->offset[TD_FILE_MEDIA] - mkv->cluster.offset - TD_MKV_CLUSTER_HEADER,
+                     8);
     r = td_mux_patch(m, TD_FILE_MEDIA, mkv->cluster.offset + 4, size, sizeof(size));
     if (r == 0)
         mkv->cluster.open = false;

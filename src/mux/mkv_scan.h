@@ -3,7 +3,7 @@
  * mkv_scan: walks Matroska as it lies, ours or not, and tells what seal needs to know of it.
  * Owner: the caller's call.
  * Thread: any that may block.
- * Bound: one block of TD_FRAME_BYTES_MAX, one Tracks element of MKV_TRACKS_MAX, one read window.
+ * Bound: one block of TD_FRAME_BYTES_MAX, one Tracks element of 1 MiB, one read window.
  * Does not: trust the size of a Cluster: a Cluster ends where the next element of the Segment
  *           begins, so that a size that was never patched, or half, changes nothing.
  */
@@ -16,8 +16,8 @@
 #include "mux/mkv_head.h"
 #include "mux/mux.h"
 
-#define TD_MKV_HOLE_BYTES 4u /* body of the Void that marks a hole: 'T' 'D' 'H' track number */
-#define TD_MKV_CLUSTER_HEADER 12u
+#define TD_MKV_HOLE_BYTES 4u      /* body of the Void that marks a hole: 'T' 'D' 'H' track number */
+#define TD_MKV_CLUSTER_HEADER 12u /* id 4, size 8 */
 #define TD_MKV_WINDOW (64u << 10)
 
 /* One Cluster that was walked. */

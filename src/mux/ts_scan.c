@@ -30,7 +30,6 @@ struct scan_stream {
     uint8_t cc;
     bool open; /* a PES packet began */
     bool bad;  /* … and lost a byte */
-    bool random_access;
     bool hole;
     size_t end_bytes;      /* from our end record, 0 = none yet */
     uint64_t packet_end;   /* file offset behind its latest packet */
@@ -321,7 +320,6 @@ static int stream_packet(struct ts_scan *s, struct scan_stream *stream,
         stream->open = true;
         stream->bad = p->error || p->malformed;
         stream->hole = p->hole || p->discontinuity;
-        stream->random_access = p->random_access;
         stream->end_bytes = 0;
         stream->damaged_then = s->result->damaged_units;
     }

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "media/codec.h"
+#include "source/binding.h"
 
 int td_link_open_peer(const struct td_link_config *config, bool publishes,
                       const struct td_peer_events *events, struct td_fail *ret_fail,
@@ -72,25 +73,16 @@ int td_link_offer(const struct td_link_config *config, const struct td_peer *pee
     return td_sdp_offer(&local, senders, count, ret_text);
 }
 
-static const struct td_sdp_section *transport_of(const struct td_sdp *sdp)
-{
-    for (unsigned i = 0; i < sdp->section_count; i++) {
-        const struct td_sdp_section *s = &sdp->sections[i];
-        if (!s->rejected && s->ufrag[0] != '\0' && s->fingerprint[0] != '\0')
-            return s;
-    }
-    return NULL;
-}
-
 int td_link_set_remote(struct td_peer *peer, const struct td_sdp *sdp, bool answer)
 {
-    const struct td_sdp_section *section = transport_of(sdp);
+    const struct td_sdp_section *section = td_binding_transport(sdp);
     if (section == NULL)
         return -TD_E_PARSE;
     struct td_peer_remote remote = {
         .ufrag = section->ufrag,
         .pwd = section->pwd,
         .fingerprint = section->fingerprint,
+        .lite = sdp->ice_lite,
         .dtls_client = !answer || section->setup != TD_SDP_ACTIVE, /* answers of ours are active */
     };
     int r = td_peer_set_remote(peer, &remote);

@@ -8,8 +8,8 @@
 #include "auth/jwt.h"
 #include "base/clock.h"
 #include "base/limits.h"
-#include "media/codec.h"
 #include "publisher/link.h"
+#include "source/binding.h"
 #include "source/livekit/signal.h"
 #include "source/livekit/trickle.h"
 #include "webrtc/peer.h"
@@ -285,13 +285,6 @@ static void on_answer(struct livekit *l, const Lk__SessionDescription *descripti
         end(l, TD_LINK_REFUSED, r, "The server's answer cannot be used.");
 }
 
-static bool takes(void *ctx, const struct td_sdp_section *section, const struct td_sdp_codec *codec)
-{
-    (void)ctx;
-    (void)section;
-    return td_codec_by_name(codec->name) != NULL;
-}
-
 static int answer_offer(struct livekit *l, const struct td_sdp *offer, uint32_t id)
 {
     struct td_sdp_local local = {
@@ -304,7 +297,7 @@ static int answer_offer(struct livekit *l, const struct td_sdp *offer, uint32_t 
     char *text = NULL;
     int r = td_link_set_remote(l->subscriber.peer, offer, false);
     if (r == 0)
-        r = td_sdp_answer(offer, &local, takes, NULL, false, &text);
+        r = td_sdp_answer(offer, &local, td_binding_takes, NULL, false, &text);
     if (r == 0)
         send_description(l, "answer", text, id);
     free(text);

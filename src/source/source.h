@@ -21,11 +21,11 @@
 #define TD_SOURCE_PAYLOADS_MAX 16
 
 enum td_track_role { /* what the publisher says it is */
-    TD_ROLE_UNKNOWN,
-    TD_ROLE_CAMERA,
-    TD_ROLE_MICROPHONE,
-    TD_ROLE_SCREEN,
-    TD_ROLE_SCREEN_AUDIO,
+                     TD_ROLE_UNKNOWN,
+                     TD_ROLE_CAMERA,
+                     TD_ROLE_MICROPHONE,
+                     TD_ROLE_SCREEN,
+                     TD_ROLE_SCREEN_AUDIO,
 };
 
 struct td_payload { /* what a payload type means on this track */
@@ -58,12 +58,12 @@ struct td_track_binding { /* how its packets look; comes with or after the annou
 };
 
 enum td_end_reason { /* why a source ended by itself */
-    TD_END_NONE,
-    TD_END_ROOM_CLOSED,
-    TD_END_DISCONNECTED, /* the publisher or the server went away */
-    TD_END_REFUSED,      /* never accepted: fail says why; exit code 3 */
-    TD_END_FAILED,       /* transport or protocol failure */
-    TD_END_STOPPED,      /* answer to stop */
+                     TD_END_NONE,
+                     TD_END_ROOM_CLOSED,
+                     TD_END_DISCONNECTED, /* the publisher or the server went away */
+                     TD_END_REFUSED,      /* never accepted: fail says why; exit code 3 */
+                     TD_END_FAILED,       /* transport or protocol failure */
+                     TD_END_STOPPED,      /* answer to stop */
 };
 
 struct td_source_events { /* control loop */

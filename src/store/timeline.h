@@ -15,7 +15,7 @@
 
 #include "base/err.h"
 
-#define TD_TIMELINE_LINE_MAX 1024
+#define TD_TIMELINE_LINE_MAX 2048 /* the longest event: two strings of control characters */
 #define TD_TIMELINE_NUMBERS_MAX 8u
 #define TD_TIMELINE_NO_PTS INT64_MIN
 

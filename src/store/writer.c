@@ -50,7 +50,8 @@ static void writer_open_undo(struct td_store_writer *w, struct td_spool *spool)
 {
     for (int slot = 0; slot < TD_FILE_SLOTS; slot++) {
         if (spool->handle[slot] >= 0) {
-            int r = td_fs_unlink(w->fs, td_crashpool_file_path(w->pool, spool->file, slot));
+            enum td_file_slot which = (enum td_file_slot)slot;
+            int r = td_fs_unlink(w->fs, td_crashpool_file_path(w->pool, spool->file, which));
             (void)r;
         }
     }

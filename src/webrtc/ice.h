@@ -53,6 +53,9 @@ struct td_ice_ops {
                 struct td_ice **ret_ice);
     struct td_ice *(*close)(struct td_ice *ice);
     int (*gather)(struct td_ice *ice);
+    /* The other side is lite: we control whatever was configured (RFC 8445 section 6.1.1). Before
+     * set_remote. May be NULL. */
+    void (*control)(struct td_ice *ice);
     int (*set_remote)(struct td_ice *ice, const char *ufrag, const char *pwd);
     /* NULL, "" or "end-of-candidates": no more will come. What the transport cannot use is skipped
      * with 0. -TD_E_PARSE, -TD_E_LIMIT */

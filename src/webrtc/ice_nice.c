@@ -348,6 +348,13 @@ static int ice_gather(struct td_ice *ice)
     return 0;
 }
 
+static void ice_control(struct td_ice *ice)
+{
+    enter(ice);
+    g_object_set(ice->agent, "controlling-mode", TRUE, NULL);
+    leave(ice);
+}
+
 static int ice_set_remote(struct td_ice *ice, const char *ufrag, const char *pwd)
 {
     bool ok;
@@ -510,6 +517,7 @@ const struct td_ice_ops td_ice_nice = {
     .open = ice_open,
     .close = ice_close,
     .gather = ice_gather,
+    .control = ice_control,
     .set_remote = ice_set_remote,
     .add_remote = ice_add_remote,
     .restart = ice_restart,

@@ -405,6 +405,7 @@ struct remote_message {
     char *pwd;
     char *fingerprint;
     bool dtls_client;
+    bool lite;
 };
 
 static void remote_free(struct remote_message *m)
@@ -445,8 +446,11 @@ static void add_candidate(struct td_peer *p, const char *candidate)
 static int set_remote(struct td_peer *p, const struct remote_message *m)
 {
     struct td_dtls_events events = {.send = on_dtls_send, .state = on_dtls_state, .ctx = p};
-    int r = p->transport->set_remote(p->ice, m->ufrag, m->pwd);
+    int r;
 
+    if (m->lite && p->transport->control != NULL)
+        p->transport->control(p->ice);
+    r = p->transport->set_remote(p->ice, m->ufrag, m->pwd);
     if (r < 0)
         return r;
     p->remote_set = true;
@@ -651,6 +655,7 @@ int td_peer_set_remote(struct td_peer *p, const struct td_peer_remote *remote)
         .pwd = strdup(remote->pwd),
         .fingerprint = strdup(remote->fingerprint),
         .dtls_client = remote->dtls_client,
+        .lite = remote->lite,
     };
     ufrag = strdup(remote->ufrag);
     fingerprint = strdup(remote->fingerprint);

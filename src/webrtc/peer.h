@@ -62,6 +62,7 @@ struct td_peer_remote {
     const char *pwd;
     const char *fingerprint;
     bool dtls_client; /* our role: true = a=setup:active on our side */
+    bool lite;        /* a=ice-lite: it never checks, so we do, and nominate */
 };
 
 struct td_peer_stats { /* any thread, each value by itself */

@@ -3,6 +3,7 @@
  * and closed and two small files are written. Each run must end, leak nothing, say that something
  * failed, and leave no wrong byte: a file holds the beginning of what was emitted. */
 #include <errno.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -117,7 +118,25 @@ static void check_part(struct fixture *f, unsigned part, bool whole)
     free(bytes);
 }
 
-static bool fail_call(unsigned long long n, bool sticky, int error)
+/* Until the scribe has written both files, or said that it could not. */
+static uint64_t wait_scribe(struct fixture *f)
+{
+    char manifest[TD_PATH_MAX];
+    char timeline[TD_PATH_MAX];
+    (void)fixture_path(f, "timeline.jsonl", timeline);
+    (void)fixture_path(f, "manifest.json", manifest);
+    int first;
+    uint64_t errors;
+    do {
+        (void)sched_yield();
+        errors = td_store_scribe_errors(f->store, &first);
+    } while (errors == 0 && (!file_exists(manifest) || !file_exists(timeline)));
+    return errors;
+}
+
+/* Fails call `n`; false when there are not so many. `silent` counts the failures nobody heard of.
+ */
+static bool fail_call(unsigned long long n, bool sticky, int error, unsigned *silent)
 {
     static struct fixture f;
     fixture_init(&f);
@@ -127,16 +146,14 @@ static bool fail_call(unsigned long long n, bool sticky, int error)
     fixture_store(&f, 40, 0);
     struct run run = {.closed_errors = 0};
     run_once(&f, &run);
-    int first;
-    /* The scribe may still be at work: free waits for it, so its count is taken as late as can be;
-     * what fails after that is the pool's own unlink. */
-    run.scribe_errors = td_store_scribe_errors(f.store, &first);
+    run.scribe_errors = wait_scribe(&f);
     bool reached = f.gate.calls >= n;
     fixture_store_done(&f);
     if (!reached) {
         assert_int_equal(run.closed_errors, 0);
         assert_int_equal(run.scribe_errors, 0);
     }
+    *silent += reached && run.closed_errors == 0 && run.scribe_errors == 0 ? 1 : 0;
     for (unsigned part = 0; part < PARTS; part++) {
         check_part(&f, part, run.closed_errors == 0);
     }
@@ -156,11 +173,16 @@ static void test_calls(void **state)
     static const int errors[] = {-ENOSPC, -EIO};
     for (int sticky = 0; sticky < 2; sticky++) {
         unsigned long long n = 1;
-        while (fail_call(n, sticky == 1, errors[n % 2])) {
+        unsigned silent = 0;
+        while (fail_call(n, sticky == 1, errors[n % 2], &silent)) {
             n++;
         }
-        print_message("# %llu calls failed in turn%s\n", n - 1, sticky == 1 ? ", sticky" : "");
+        print_message("# %llu calls failed in turn%s, %u unheard\n", n - 1,
+                      sticky == 1 ? " and for good" : "", silent);
         assert_in_range(n, 40, 1000);
+        /* The unlink of the empty pool, which nobody is left to hear of, and the last call of the
+         * scribe, after its file is there to be seen. */
+        assert_in_range(silent, 0, 4);
     }
 }
 

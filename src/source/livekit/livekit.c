@@ -10,7 +10,7 @@
 #include "auth/jwt.h"
 #include "base/clock.h"
 #include "base/id.h"
-#include "media/codec.h"
+#include "source/binding.h"
 #include "source/livekit/signal.h"
 #include "source/livekit/tracks.h"
 #include "source/livekit/trickle.h"
@@ -148,25 +148,9 @@ static void send_candidate(void *ctx, const char *json)
 
 /* ---- negotiation ---- */
 
-static bool takes(void *ctx, const struct td_sdp_section *section, const struct td_sdp_codec *codec)
-{
-    (void)ctx;
-    (void)section;
-    return td_codec_by_name(codec->name) != NULL;
-}
-
-static const struct td_sdp_section *transport_of(const struct td_sdp *sdp)
-{
-    for (unsigned i = 0; i < sdp->section_count; i++) {
-        if (!sdp->sections[i].rejected && sdp->sections[i].ufrag[0] != '\0')
-            return &sdp->sections[i];
-    }
-    return NULL;
-}
-
 static int apply_remote(struct livekit *l, const struct td_sdp *offer)
 {
-    const struct td_sdp_section *section = transport_of(offer);
+    const struct td_sdp_section *section = td_binding_transport(offer);
     if (section == NULL)
         return -TD_E_PARSE;
     struct td_peer_remote remote = {
@@ -174,6 +158,7 @@ static int apply_remote(struct livekit *l, const struct td_sdp *offer)
         .pwd = section->pwd,
         .fingerprint = section->fingerprint,
         .dtls_client = true, /* we answer active */
+        .lite = offer->ice_lite,
     };
     int r = td_peer_set_remote(l->peer, &remote);
     for (unsigned i = 0; r == 0 && i < section->candidate_count; i++)
@@ -193,7 +178,7 @@ static int send_answer(struct livekit *l, const struct td_sdp *offer, uint32_t i
         .candidate_count = l->local.waiting_count,
     };
     char *text = NULL;
-    int r = td_sdp_answer(offer, &local, takes, l, false, &text);
+    int r = td_sdp_answer(offer, &local, td_binding_takes, NULL, false, &text);
     if (r < 0)
         return r;
     char type[] = "answer";
@@ -444,7 +429,7 @@ static int open_peer(struct livekit *l, const struct td_media_sink *sink, struct
         .certificate = l->config.certificate,
         .transport = l->config.transport,
         .tell_loopback = td_signal_is_local(l->config.url),
-        .controlling = false, /* the server offers; a lite server is met by role conflict rules */
+        .controlling = false, /* the server offers */
     };
     struct td_peer_events events = {
         .ctx = l,

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "media/codec.h"
+#include "source/binding.h"
 
 void td_livekit_tracks_init(struct td_livekit_tracks *t, const struct td_source_events *events)
 {
@@ -220,25 +221,6 @@ void td_livekit_tracks_participant(struct td_livekit_tracks *t, const Lk__Partic
     remove_tracks_of(t, info->sid, true);
 }
 
-static unsigned read_payloads(const struct td_sdp_section *section,
-                              struct td_payload ret_payloads[static TD_SOURCE_PAYLOADS_MAX])
-{
-    unsigned count = 0;
-    for (unsigned i = 0; i < section->codec_count && count < TD_SOURCE_PAYLOADS_MAX; i++) {
-        const struct td_sdp_codec *offered = &section->codecs[i];
-        const struct td_codec_info *codec = td_codec_by_name(offered->name);
-        if (codec == NULL)
-            continue;
-        ret_payloads[count++] = (struct td_payload){
-            .payload_type = offered->payload_type,
-            .channels = offered->channels,
-            .codec = codec->codec,
-            .clock_hz = offered->clock_hz,
-        };
-    }
-    return count;
-}
-
 static bool binding_equal(const struct td_track_binding *a, const struct td_track_binding *b)
 {
     if (a->ssrc != b->ssrc || a->payload_count != b->payload_count)
@@ -253,22 +235,16 @@ static bool binding_equal(const struct td_track_binding *a, const struct td_trac
 
 static void read_section(struct td_livekit_tracks *t, const struct td_sdp_section *section)
 {
-    bool sends = section->direction == TD_SDP_SENDRECV || section->direction == TD_SDP_SENDONLY;
-    bool media = section->kind == TD_SDP_AUDIO || section->kind == TD_SDP_VIDEO;
-    if (!media || !sends || section->rejected || section->ssrc_count == 0 ||
-        section->track_id[0] == '\0')
+    struct td_track_binding binding;
+    if (!td_binding_sends(section) || section->ssrc_count == 0 || section->track_id[0] == '\0' ||
+        !td_binding_read(section, 0, &binding))
         return;
     struct td_livekit_track *track = by_sid(t, section->track_id);
     if (track == NULL)
         track = new_track(t, section->track_id);
     if (track == NULL)
         return;
-    struct td_track_binding binding = {
-        .handle = track->info.handle,
-        .ssrc = section->ssrcs[0],
-        .rtx_ssrc = section->rtx_ssrc,
-    };
-    binding.payload_count = read_payloads(section, binding.payloads);
+    binding.handle = track->info.handle;
     if (binding_equal(&binding, &track->binding))
         return;
     track->binding = binding;

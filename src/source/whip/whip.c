@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "media/codec.h"
+#include "source/binding.h"
 #include "webrtc/peer.h"
 #include "webrtc/sdp.h"
 
@@ -84,47 +84,11 @@ static gboolean on_unusable(gpointer data)
 
 /* ---- tracks ---- */
 
-static bool takes(void *ctx, const struct td_sdp_section *section, const struct td_sdp_codec *codec)
-{
-    (void)ctx;
-    (void)section;
-    return td_codec_by_name(codec->name) != NULL;
-}
-
-static bool sends_media(const struct td_sdp_section *section)
-{
-    bool media = section->kind == TD_SDP_AUDIO || section->kind == TD_SDP_VIDEO;
-    bool sends = section->direction == TD_SDP_SENDRECV || section->direction == TD_SDP_SENDONLY;
-    return media && sends && !section->rejected;
-}
-
-static unsigned bind_payloads(const struct td_sdp_section *section,
-                              struct td_track_binding *binding)
-{
-    for (unsigned i = 0; i < section->codec_count; i++) {
-        const struct td_sdp_codec *offered = &section->codecs[i];
-        const struct td_codec_info *codec = td_codec_by_name(offered->name);
-        if (codec == NULL || binding->payload_count == TD_SOURCE_PAYLOADS_MAX)
-            continue;
-        binding->payloads[binding->payload_count++] = (struct td_payload){
-            .payload_type = offered->payload_type,
-            .channels = offered->channels,
-            .codec = codec->codec,
-            .clock_hz = offered->clock_hz,
-        };
-    }
-    return binding->payload_count;
-}
-
 static void announce_section(struct whip *w, const struct td_sdp_section *section, uint32_t handle)
 {
     bool video = section->kind == TD_SDP_VIDEO;
-    struct td_track_binding binding = {
-        .handle = handle,
-        .ssrc = section->ssrc_count > 0 ? section->ssrcs[0] : 0,
-        .rtx_ssrc = section->rtx_ssrc,
-    };
-    if (bind_payloads(section, &binding) == 0)
+    struct td_track_binding binding;
+    if (!td_binding_read(section, handle, &binding))
         return;
     struct td_track_info info = {
         .handle = handle,
@@ -149,7 +113,7 @@ static void announce(struct whip *w)
     for (unsigned i = 0; i < w->offer->section_count; i++) {
         const struct td_sdp_section *section = &w->offer->sections[i];
         bool video = section->kind == TD_SDP_VIDEO;
-        if (!sends_media(section) || have[video])
+        if (!td_binding_sends(section) || have[video])
             continue;
         have[video] = true;
         announce_section(w, section, i + 1);
@@ -158,19 +122,10 @@ static void announce(struct whip *w)
 
 /* ---- negotiation ---- */
 
-static const struct td_sdp_section *transport_of(const struct td_sdp *sdp)
-{
-    for (unsigned i = 0; i < sdp->section_count; i++) {
-        if (!sdp->sections[i].rejected && sdp->sections[i].ufrag[0] != '\0')
-            return &sdp->sections[i];
-    }
-    return NULL;
-}
-
 /* DTLS: left to the publisher where it can, so that its ClientHello is its first packet. */
 static bool we_connect(const struct whip *w)
 {
-    return transport_of(w->offer)->setup == TD_SDP_PASSIVE;
+    return td_binding_transport(w->offer)->setup == TD_SDP_PASSIVE;
 }
 
 static int write_answer(struct whip *w, char **ret_text)
@@ -181,10 +136,11 @@ static int write_answer(struct whip *w, char **ret_text)
         .fingerprint = td_certificate_fingerprint(w->config.certificate),
         .setup = we_connect(w) ? TD_SDP_ACTIVE : TD_SDP_PASSIVE,
         .trickle = true,
+        .opus_stereo = true, /* browsers send mono unless told */
         .candidates = (const char *const *)w->candidates,
         .candidate_count = w->candidate_count,
     };
-    return td_sdp_answer(w->offer, &local, takes, w, true, ret_text);
+    return td_sdp_answer(w->offer, &local, td_binding_takes, NULL, true, ret_text);
 }
 
 /* All our candidates are known: the one answer carries them (RFC 9725 section 4.3). */
@@ -248,14 +204,15 @@ static void on_peer_state(void *ctx, enum td_peer_state state, int error)
 
 static int check_offer(const struct td_sdp *offer, struct td_fail *ret_fail)
 {
-    const struct td_sdp_section *transport = transport_of(offer);
+    const struct td_sdp_section *transport = td_binding_transport(offer);
     if (transport == NULL || transport->fingerprint[0] == '\0')
         return td_fail_set(ret_fail, -TD_E_PARSE,
                            "The offer has no ICE credentials or no DTLS "
                            "fingerprint.");
     for (unsigned i = 0; i < offer->section_count; i++) {
-        struct td_track_binding binding = {.handle = 0};
-        if (sends_media(&offer->sections[i]) && bind_payloads(&offer->sections[i], &binding) > 0)
+        struct td_track_binding binding;
+        if (td_binding_sends(&offer->sections[i]) &&
+            td_binding_read(&offer->sections[i], 0, &binding))
             return 0;
     }
     return td_fail_set(ret_fail, -TD_E_UNSUPPORTED,
@@ -264,7 +221,7 @@ static int check_offer(const struct td_sdp *offer, struct td_fail *ret_fail)
 
 static int set_remote(struct whip *w)
 {
-    const struct td_sdp_section *transport = transport_of(w->offer);
+    const struct td_sdp_section *transport = td_binding_transport(w->offer);
     struct td_peer_remote remote = {
         .ufrag = transport->ufrag,
         .pwd = transport->pwd,
@@ -386,7 +343,7 @@ static int one_line(struct whip *w, const char *line, size_t len)
     memcpy(text, line, len);
     text[len] = '\0';
     if (strncmp(text, ufrag, sizeof(ufrag) - 1) == 0) {
-        const struct td_sdp_section *transport = transport_of(w->offer);
+        const struct td_sdp_section *transport = td_binding_transport(w->offer);
         return strcmp(text + sizeof(ufrag) - 1, transport->ufrag) == 0 ? 0 : -TD_E_UNSUPPORTED;
     }
     if (strncmp(text, candidate, sizeof(candidate) - 1) == 0)
