@@ -330,9 +330,6 @@ static gboolean on_second(gpointer data)
 {
     struct publish *c = data;
     show(c, "status");
-    if (c->duration_us > 0 && c->first_us > 0 && !c->stopping &&
-        td_clock_now_us() - c->first_us >= c->duration_us)
-        stop_all(c);
     return G_SOURCE_CONTINUE;
 }
 

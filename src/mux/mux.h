@@ -4,9 +4,10 @@
  * Owner: a td_mux belongs to one part of an output.
  * Thread: new/add_track/write/idle/close on the media loop; seal and scan on any thread that may
  *         block, never on a media loop.
- * Bound: a muxer holds no frame back; its own memory is `state_size` plus at most one unit header.
- * Does not: any I/O. Operations go to the sink in order; any prefix of them, cut inside an operation
- *           too, is readable as it lies and is completed by seal.
+ * Bound: a muxer holds no frame back; its own memory is `state_size` and the frame it is framing,
+ *        of which 64 KiB are kept.
+ * Does not: any I/O. Operations go to the sink in order; any prefix of them, cut inside one too, is
+ *           readable as it lies and is completed by seal.
  *
  * Adding a container = one file pair, one row in mux.c, one line in docs/formats.
  */

@@ -73,11 +73,31 @@ static const char *advice(unsigned status)
     }
 }
 
-static void refused(struct td_signal *s, unsigned status, const char *words, size_t len)
+/* The server's words without tokens, which it likes to repeat: a JWT begins with "eyJ" ({" in
+ * base64url). */
+static int quotable(const char *words, size_t len, char ret_text[static SENTENCE_MAX])
 {
-    int shown = (int)(len < SENTENCE_MAX ? len : SENTENCE_MAX);
-    while (shown > 0 && (unsigned char)words[shown - 1] <= ' ')
-        shown--;
+    size_t from = 0;
+    size_t to = 0;
+    while (from < len && to + 1 < SENTENCE_MAX) {
+        if (len - from >= 3 && memcmp(words + from, "eyJ", 3) == 0) {
+            while (from < len && strchr(" ,\t\r\n", words[from]) == NULL)
+                from++;
+            ret_text[to++] = '*';
+        } else {
+            unsigned char c = (unsigned char)words[from++];
+            ret_text[to++] = (char)(c < ' ' ? ' ' : c);
+        }
+    }
+    while (to > 0 && ret_text[to - 1] == ' ')
+        to--;
+    return (int)to;
+}
+
+static void refused(struct td_signal *s, unsigned status, const char *body, size_t len)
+{
+    char words[SENTENCE_MAX];
+    int shown = quotable(body, len, words);
     (void)td_fail_set(&s->fail, -TD_E_REFUSED, "The server refused (%u%s%.*s): %s.", status,
                       shown > 0 ? ", " : "", shown, words, advice(status));
     closed(s);
