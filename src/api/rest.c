@@ -159,8 +159,15 @@ static void on_list(void *ctx, SoupServerMessage *message, const char *path)
 
 static void on_health(void *ctx, SoupServerMessage *message, const char *path)
 {
-    (void)path;
     struct td_rest *r = ctx;
+    if (path[0] != '\0') {
+        td_http_problem(message, SOUP_STATUS_NOT_FOUND, "not_found", "There is nothing here.");
+        return;
+    }
+    if (!is_get(message)) {
+        td_http_method(message, "GET, HEAD");
+        return;
+    }
     td_http_json(message, SOUP_STATUS_OK,
                  json_pack("{s:s, s:s, s:i}", "status", "ok", "version", TD_VERSION, "recordings",
                            (int)td_recordings_running(r->recordings)));

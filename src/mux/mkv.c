@@ -23,7 +23,7 @@
 struct mkv_cluster {
     bool open;
     uint64_t offset;
-    int64_t time_ms;
+    int64_t time_ticks;
     int64_t newest_us; /* newest time of all tracks when it began */
 };
 
@@ -178,7 +178,7 @@ static int close_cluster(struct td_mux *m, struct mkv *mkv)
 
 static bool cluster_due(const struct mkv *mkv, const struct td_frame *frame, int64_t newest_us)
 {
-    int64_t relative = frame->pts_us / 1000 - mkv->cluster.time_ms;
+    int64_t relative = frame->pts_us / TD_MKV_TICK_US - mkv->cluster.time_ticks;
 
     return !mkv->cluster.open || newest_us - mkv->cluster.newest_us >= TD_MUX_UNIT_US ||
            (frame->key && frame->codec != TD_CODEC_OPUS) || relative >= INT16_MAX ||
@@ -201,7 +201,7 @@ static void put_cluster(struct td_writer *w, uint64_t offset, struct mkv_cluster
     ret_cluster->offset = offset;
     td_ebml_write_id(w, TD_MKV_CLUSTER);
     td_ebml_write_size(w, TD_EBML_UNKNOWN, 8);
-    td_ebml_write_uint(w, TD_MKV_TIMESTAMP, (uint64_t)ret_cluster->time_ms);
+    td_ebml_write_uint(w, TD_MKV_TIMESTAMP, (uint64_t)ret_cluster->time_ticks);
 }
 
 /* ---- blocks ---- */
@@ -243,9 +243,9 @@ static int append_nals(struct td_bytes *out, const struct td_frame *frame)
 
 /* SimpleBlock, RFC 9559 section 10.2: track, relative time, flags, frame. */
 static int put_block(struct mkv *mkv, struct td_writer *w, const struct td_frame *frame,
-                     int64_t cluster_ms)
+                     int64_t cluster_ticks)
 {
-    int16_t relative = (int16_t)(frame->pts_us / 1000 - cluster_ms);
+    int16_t relative = (int16_t)(frame->pts_us / TD_MKV_TICK_US - cluster_ticks);
     size_t size_at;
     size_t body_at;
     int r;
@@ -292,7 +292,7 @@ static int index_cluster(struct td_mux *m, struct mkv *mkv, const struct td_fram
     struct td_mkv_record record = {
         .cue = frame->key && (frame->codec != TD_CODEC_OPUS || !has_video(m)),
         .offset = mkv->cluster.offset,
-        .time_ms = frame->pts_us / 1000,
+        .time_ticks = frame->pts_us / TD_MKV_TICK_US,
         .track = frame->track + 1,
     };
     int r;
@@ -321,13 +321,13 @@ static int write_frame(struct td_mux *m, struct mkv *mkv, const struct td_frame 
         return r;
     td_writer_init(&w, mkv->out.data + mkv->out.len, MKV_PREFIX_MAX);
     if (begin) {
-        cluster.time_ms = frame->pts_us / 1000;
+        cluster.time_ticks = frame->pts_us / TD_MKV_TICK_US;
         cluster.newest_us = newest_us;
         put_cluster(&w, m->offset[TD_FILE_MEDIA] + mkv->out.len, &cluster);
     }
     if (frame->discontinuity)
         put_hole(&w, frame->track + 1);
-    r = put_block(mkv, &w, frame, cluster.time_ms);
+    r = put_block(mkv, &w, frame, cluster.time_ticks);
     if (r == 0)
         r = flush(m, mkv);
     if (r)

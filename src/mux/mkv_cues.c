@@ -26,14 +26,14 @@ void td_mkv_cues_done(struct td_mkv_cues *c)
 /* Halves a full table; the interval becomes what the kept ones are apart on average. */
 static void thin_out(struct td_mkv_cues *c)
 {
-    int64_t span = c->cues[c->count - 1].time_ms - c->cues[0].time_ms;
+    int64_t span = c->cues[c->count - 1].time_ticks - c->cues[0].time_ticks;
     size_t kept = 0;
 
     for (size_t i = 0; i < c->count; i += 2)
         c->cues[kept++] = c->cues[i];
     c->count = kept;
-    if (kept > 0 && span / (int64_t)kept > c->interval_ms)
-        c->interval_ms = span / (int64_t)kept;
+    if (kept > 0 && span / (int64_t)kept > c->interval_ticks)
+        c->interval_ticks = span / (int64_t)kept;
 }
 
 static int grow(struct td_mkv_cues *c)
@@ -55,14 +55,14 @@ int td_mkv_cues_add(struct td_mkv_cues *c, const struct td_mkv_cue *cue)
 {
     int r;
 
-    if (cue->time_ms < 0)
+    if (cue->time_ticks < 0)
         return 0;
     if (c->count > 0) {
         const struct td_mkv_cue *last = &c->cues[c->count - 1];
 
         /* Ascending in time and place, RFC 9559 section 22. */
-        if (cue->offset <= last->offset || cue->time_ms <= last->time_ms ||
-            cue->time_ms - last->time_ms < c->interval_ms)
+        if (cue->offset <= last->offset || cue->time_ticks <= last->time_ticks ||
+            cue->time_ticks - last->time_ticks < c->interval_ticks)
             return 0;
     }
     if (c->count == c->max)
@@ -87,7 +87,7 @@ static void write_point(struct td_writer *w, const struct td_mkv_cue *cue, uint6
     uint8_t *point = td_ebml_begin(w, TD_MKV_CUE_POINT, 1);
     uint8_t *positions;
 
-    td_ebml_write_uint(w, TD_MKV_CUE_TIME, (uint64_t)cue->time_ms);
+    td_ebml_write_uint(w, TD_MKV_CUE_TIME, (uint64_t)cue->time_ticks);
     positions = td_ebml_begin(w, TD_MKV_CUE_POSITIONS, 1);
     td_ebml_write_uint(w, TD_MKV_CUE_TRACK, cue->track);
     td_ebml_write_uint(w, TD_MKV_CUE_CLUSTER, cue->offset - segment_data);

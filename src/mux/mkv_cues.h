@@ -17,7 +17,7 @@
 
 struct td_mkv_cue {
     uint64_t offset; /* of the Cluster in the file */
-    int64_t time_ms;
+    int64_t time_ticks;
     uint64_t track;
 };
 
@@ -26,7 +26,7 @@ struct td_mkv_cues {
     size_t count;
     size_t capacity;
     size_t max;
-    int64_t interval_ms; /* at least so far apart */
+    int64_t interval_ticks; /* at least so far apart */
 };
 
 void td_mkv_cues_init(struct td_mkv_cues *c, size_t max);

@@ -183,8 +183,8 @@ static void write_info(struct td_writer *w, const uint8_t uid[static TD_MKV_UID_
     uint8_t *size = td_ebml_begin(w, TD_MKV_INFO, 1);
 
     td_ebml_write_binary(w, TD_MKV_SEGMENT_UID, uid, TD_MKV_UID_BYTES);
-    td_ebml_write_uint(w, TD_MKV_TIMESTAMP_SCALE, 1000000); /* 1 ms */
-    td_ebml_write_void(w, TD_MKV_DURATION_BYTES);           /* becomes Duration */
+    td_ebml_write_uint(w, TD_MKV_TIMESTAMP_SCALE, TD_MKV_TICK_US * 1000u);
+    td_ebml_write_void(w, TD_MKV_DURATION_BYTES); /* becomes Duration */
     write_string(w, TD_MKV_MUXING_APP, HEAD_APP, sizeof(HEAD_APP) - 1);
     write_string(w, TD_MKV_WRITING_APP, HEAD_APP, sizeof(HEAD_APP) - 1);
     td_ebml_end(w, size, 1);

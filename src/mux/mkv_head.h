@@ -16,6 +16,9 @@
 /* EBML header, Segment header, SeekHead and Info are the same in all our files; everything in them
  * that is patched lies in the first 512 bytes. */
 #define TD_MKV_FIXED_BYTES 184u
+/* TimestampScale in microseconds. Finer than the usual millisecond, whose rounding makes two frames
+ * share a time for players that count in frames; blocks still reach 3.2 s from their cluster. */
+#define TD_MKV_TICK_US 100
 #define TD_MKV_UID_BYTES 16u
 
 /* A SeekHead entry with an eight byte position, or the Void that keeps its place: its second byte

@@ -16,7 +16,7 @@ void td_mkv_record_put(uint8_t ret_bytes[static TD_MKV_RECORD_BYTES],
     td_write_be32(&w, record->cue ? RECORD_CUE : 0);
     td_write_be64(&w, record->generation);
     td_write_be64(&w, record->offset);
-    td_write_be64(&w, (uint64_t)record->time_ms);
+    td_write_be64(&w, (uint64_t)record->time_ticks);
     td_write_be32(&w, record->track);
     td_write_be32(&w, td_crc32(0, ret_bytes, TD_MKV_RECORD_BYTES - 4));
 }
@@ -33,7 +33,7 @@ int td_mkv_record_get(const uint8_t bytes[static TD_MKV_RECORD_BYTES],
     record.cue = (td_read_be32(&r) & RECORD_CUE) != 0;
     record.generation = td_read_be64(&r);
     record.offset = td_read_be64(&r);
-    record.time_ms = (int64_t)td_read_be64(&r);
+    record.time_ticks = (int64_t)td_read_be64(&r);
     record.track = td_read_be32(&r);
     if (td_read_be32(&r) != td_crc32(0, bytes, TD_MKV_RECORD_BYTES - 4))
         return -TD_E_PARSE;

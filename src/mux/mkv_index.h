@@ -28,7 +28,7 @@ struct td_mkv_record {
     bool cue; /* players may start here: a video key frame comes first, or there is no video */
     uint64_t generation;
     uint64_t offset;
-    int64_t time_ms;
+    int64_t time_ticks;
     uint32_t track;
 };
 

@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "media/h264.h"
 #include "media/opus.h"
+#include "mux/mkv_head.h"
 #include "mux/mkv_tracks.h"
 
 #define SCAN_HEADER_MAX 4096u      /* the EBML header of strangers */
@@ -153,8 +154,8 @@ static int64_t ticks_us(const struct td_mkv_scan *s, int64_t ticks)
 {
     uint64_t scale = s->layout.timestamp_scale;
 
-    if (scale == 1000000)
-        return ticks * 1000;
+    if (scale == TD_MKV_TICK_US * 1000u)
+        return ticks * TD_MKV_TICK_US;
     return (int64_t)((double)ticks * (double)scale / 1000.0);
 }
 
@@ -241,7 +242,7 @@ static void note_cue(struct td_mkv_scan *s, const struct td_frame *frame, uint64
         return;
     c->cue = true;
     c->cue_track = number;
-    c->cue_ms = ticks;
+    c->cue_ticks = ticks;
 }
 
 /* A whole Block or SimpleBlock body, RFC 9559 sections 10.1 and 10.2. */

@@ -30,7 +30,7 @@ struct td_mkv_cluster {
     uint64_t blocks;
     bool cue; /* has a place where players may start */
     uint64_t cue_track;
-    int64_t cue_ms;
+    int64_t cue_ticks;
 };
 
 typedef int td_mkv_cluster_fn(void *ctx, const struct td_mkv_cluster *cluster);

@@ -10,7 +10,7 @@
  * for. */
 #define SEAL_WHOLE_BYTES (UINT64_C(32) << 20)
 #define SEAL_CHECKED 256u /* Clusters from the end whose headers are looked at: 100 s of them */
-#define SEAL_AUDIO_CUE_MS 5000
+#define SEAL_AUDIO_CUE_TICKS (5000000 / TD_MKV_TICK_US)
 #define SEAL_SECTOR 512u
 
 struct seal {
@@ -100,7 +100,7 @@ static int on_cluster(void *ctx, const struct td_mkv_cluster *c)
     struct seal *s = ctx;
     const struct td_mkv_cue cue = {
         .offset = c->offset,
-        .time_ms = c->cue_ms,
+        .time_ticks = c->cue_ticks,
         .track = c->cue_track,
     };
     uint8_t size[8];
@@ -114,8 +114,8 @@ static int on_cluster(void *ctx, const struct td_mkv_cluster *c)
         if (r)
             return r;
     }
-    if (!s->scan.has_video && s->cues.interval_ms < SEAL_AUDIO_CUE_MS)
-        s->cues.interval_ms = SEAL_AUDIO_CUE_MS;
+    if (!s->scan.has_video && s->cues.interval_ticks < SEAL_AUDIO_CUE_TICKS)
+        s->cues.interval_ticks = SEAL_AUDIO_CUE_TICKS;
     if (c->cue)
         r = td_mkv_cues_add(&s->cues, &cue);
     if (r < 0 || c->size_right || c->size_width != sizeof(size))
@@ -146,13 +146,13 @@ static int read_index(struct seal *s, const struct td_read_at *index)
             int r;
 
             if (td_mkv_record_get(bytes + i, &record) < 0 || record.generation != generation ||
-                record.offset <= last || record.time_ms < 0)
+                record.offset <= last || record.time_ticks < 0)
                 return 0;
             if (record.offset + TD_MKV_CLUSTER_HEADER >= s->media->size)
                 return 0;
             last = record.offset;
             s->ring[s->ring_count++ % SEAL_CHECKED] = record;
-            cue = (struct td_mkv_cue){record.offset, record.time_ms, record.track};
+            cue = (struct td_mkv_cue){record.offset, record.time_ticks, record.track};
             r = record.cue ? td_mkv_cues_add(&s->cues, &cue) : 0;
             if (r < 0)
                 return r;
@@ -213,7 +213,7 @@ static int choose_start(struct seal *s, uint64_t *ret_start)
 static void reset_cues(struct seal *s)
 {
     td_mkv_cues_cut(&s->cues, 0);
-    s->cues.interval_ms = 0;
+    s->cues.interval_ticks = 0;
 }
 
 /* Head and first Cluster, for the tracks and where time begins. */
@@ -246,7 +246,7 @@ static int read_media(struct seal *s, const struct td_read_at *index, uint64_t w
     if (r)
         return r;
     if (!s->scan.has_video)
-        s->cues.interval_ms = SEAL_AUDIO_CUE_MS;
+        s->cues.interval_ticks = SEAL_AUDIO_CUE_TICKS;
     r = read_index(s, index);
     if (r == 0)
         r = choose_start(s, &start);
@@ -329,7 +329,7 @@ static int patch_segment(struct seal *s, uint64_t end)
 static int finish(struct seal *s, uint64_t end)
 {
     struct td_scan *result = s->scan.result;
-    const struct td_mkv_cue first = {.offset = s->first_offset, .time_ms = 0, .track = 1};
+    const struct td_mkv_cue first = {.offset = s->first_offset, .time_ticks = 0, .track = 1};
     uint64_t cues_at = end;
     int r = 0;
 

@@ -22,7 +22,8 @@ def gate(tmp_path):
     """gate(name, {path: text}): (exit status, output) of tools/NAME over a tree of these files."""
     shutil.copytree(os.path.join(ROOT, "tools"), tmp_path / "tools",
                     ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(os.path.join(ROOT, ".clang-format"), tmp_path)
+    for name in (".clang-format", ".gitignore"):
+        shutil.copy(os.path.join(ROOT, name), tmp_path)
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
 
     def run(name, files):

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mux/mkv_head.h"
+
 struct check {
     const struct td_mux_ops *ops;
     const struct reel *reel;
@@ -17,7 +19,7 @@ static char check_text[256];
 
 static int64_t expected_pts(const struct check *c, int64_t pts_us)
 {
-    return strcmp(c->ops->name, "mkv") == 0 ? pts_us / 1000 * 1000 : pts_us;
+    return strcmp(c->ops->name, "mkv") == 0 ? pts_us / TD_MKV_TICK_US * TD_MKV_TICK_US : pts_us;
 }
 
 static int on_frame(void *ctx, const struct td_frame *got)

@@ -321,15 +321,15 @@ static void test_cues(void **state)
     (void)state;
     td_mkv_cues_init(&cues, 64);
     for (int64_t i = 0; i < 100000; i++) {
-        const struct td_mkv_cue cue = {.offset = 100 + (uint64_t)i * 7, .time_ms = i * 1000};
+        const struct td_mkv_cue cue = {.offset = 100 + (uint64_t)i * 7, .time_ticks = i * 1000};
 
         assert_int_equal(td_mkv_cues_add(&cues, &cue), 0);
     }
     assert_in_range(cues.count, 32, 64);
-    assert_true(cues.cues[0].time_ms == 0);
+    assert_true(cues.cues[0].time_ticks == 0);
     for (size_t i = 1; i < cues.count; i++)
-        assert_true(cues.cues[i].time_ms - cues.cues[i - 1].time_ms >= 500);
-    assert_true(cues.cues[cues.count - 1].time_ms > 90000000);
+        assert_true(cues.cues[i].time_ticks - cues.cues[i - 1].time_ticks >= 500);
+    assert_true(cues.cues[cues.count - 1].time_ticks > 90000000);
     td_mkv_cues_done(&cues);
 }
 
@@ -344,7 +344,7 @@ static void test_record(void **state)
     td_mkv_record_put(bytes, &record);
     assert_int_equal(td_mkv_record_get(bytes, &got), 0);
     assert_true(got.cue && got.generation == record.generation && got.offset == record.offset);
-    assert_true(got.time_ms == record.time_ms && got.track == record.track);
+    assert_true(got.time_ticks == record.time_ticks && got.track == record.track);
     for (size_t bit = 0; bit < sizeof(bytes) * 8; bit++) {
         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
         assert_int_equal(td_mkv_record_get(bytes, &got), -TD_E_PARSE);
