@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/control.h"
 
+#include <errno.h>
 #include <glib-unix.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,7 +29,8 @@ static gboolean on_signal(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
-static int start_store(struct td_control *c, const struct td_control_config *config)
+static int start_store(struct td_control *c, const struct td_control_config *config,
+                       struct td_fail *fail)
 {
     struct td_store_config store = {
         .fs = c->recorder.fs,
@@ -39,10 +41,20 @@ static int start_store(struct td_control *c, const struct td_control_config *con
     int r = td_store_new(&store, &c->recorder.store);
     if (r < 0)
         return r;
-    if (!td_store_crash_safe(c->recorder.store))
-        td_log_line(&c->log, TD_LOG_WARN,
-                    "event=no_crash_pool text=\"no tmpfs for the crash pool: a kill may lose up "
-                    "to 1 s; give --runtime-dir on a tmpfs\"");
+    if (td_store_crash_safe(c->recorder.store))
+        return 0;
+    int error = td_store_pool_error(c->recorder.store);
+    if (error == -ENOSPC) /* design section 7: an error at start, never a SIGBUS later */
+        return td_fail_set(
+            fail, error,
+            "no room for the crash pool (%u MiB) in the runtime folder; free some or "
+            "give --runtime-dir on another tmpfs",
+            TD_CRASHPOOL_BYTES >> 20);
+    td_log_line(
+        &c->log, TD_LOG_WARN,
+        "event=no_crash_pool error=%s text=\"no tmpfs for the crash pool: a kill may lose up "
+        "to 1 s; give --runtime-dir on a tmpfs\"",
+        td_err_name(error));
     return 0;
 }
 
@@ -55,6 +67,7 @@ int td_control_start(struct td_control *c, const struct td_control_config *confi
     c->recorder.fs = td_fs_posix();
     c->recorder.log = &c->log;
     c->recorder.budget = &c->budget;
+    struct td_fail fail = {.code = 0};
     (void)signal(SIGPIPE, SIG_IGN);
     int r = td_mailbox_new(TD_CONTROL_MESSAGES_MAX, &c->recorder.control);
     if (r == 0)
@@ -62,9 +75,10 @@ int td_control_start(struct td_control *c, const struct td_control_config *confi
     if (r == 0)
         r = td_certificate_new(&c->certificate);
     if (r == 0 && config->store)
-        r = start_store(c, config);
+        r = start_store(c, config, &fail);
     if (r < 0) {
-        fprintf(stderr, "tapedeck: cannot start: %s.\n", td_err_text(r));
+        fprintf(stderr, "tapedeck: cannot start: %s.\n",
+                fail.code != 0 ? fail.text : td_err_text(r));
         td_control_stop(c);
         return r;
     }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -348,6 +349,14 @@ static int act_judge(struct demo *d)
 
 /* ---- the tour ---- */
 
+static void show_last_words(const struct demo *d, const char *name)
+{
+    char text[1024];
+    td_stage_last_words(&d->stage, name, text, sizeof(text));
+    if (text[0] != '\0')
+        printf("\ntapedeck %s said last:\n%s", name, text);
+}
+
 static int tour(struct demo *d)
 {
     static int (*const acts[])(struct demo * d) = {
@@ -373,6 +382,10 @@ static int run(const struct td_command *command, int argc, char **argv)
     (void)setvbuf(stdout, NULL, _IOLBF, 0); /* at worst the lines come in bursts */
     d.start_us = td_clock_now_us();
     int r = tour(&d);
+    if (r < 0 && r != -EINTR) {
+        show_last_words(&d, "serve");
+        show_last_words(&d, "publish");
+    }
     td_stage_close(&d.stage, d.keep);
     if (d.keep && d.stage.folder[0] != '\0')
         printf("\nKept: %s\n", d.stage.folder);

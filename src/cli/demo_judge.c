@@ -11,6 +11,7 @@
 #include "cli/child.h"
 
 #define OUTPUT_MAX (256u << 10)
+#define NOT_FOUND 127 /* exit code of a child that could not become the tool */
 
 /* Runs a tool to its end; all that it says. */
 static int run(const char *const argv[], int interrupt, struct td_bytes *ret_said,
@@ -37,6 +38,8 @@ static int run(const char *const argv[], int interrupt, struct td_bytes *ret_sai
         return td_fail_set(fail, r, "interrupted");
     if (r < 0)
         return td_fail_set(fail, r, "%s: %s", argv[0], td_err_text(r));
+    if (td_child_code(&c) == NOT_FOUND)
+        return td_fail_set(fail, -ENOENT, "%s is not installed", argv[0]);
     return td_child_code(&c);
 }
 

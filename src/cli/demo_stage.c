@@ -19,6 +19,8 @@
 #define LISTENING "tapedeck: listening on http://127.0.0.1:"
 #define START_US (10 * TD_US_PER_S)
 #define GRACE_US (3 * TD_US_PER_S)
+#define LOG_MAX (1u << 20)
+#define LAST_LINES 6
 #define LINKS_MAX 16 /* folders open at once while the stage is removed */
 
 /* ---- signals and the folder ---- */
@@ -213,6 +215,24 @@ int td_stage_dismiss(struct td_stage *s, struct td_child *actor, struct td_fail 
         return td_fail_set(fail, -TD_E_STATE, "a process ended with exit code %d at SIGINT",
                            td_child_code(actor));
     return 0;
+}
+
+void td_stage_last_words(const struct td_stage *s, const char *name, char *ret_text, size_t size)
+{
+    char path[TD_PATH_MAX];
+    char *text = NULL;
+    size_t len = 0;
+    ret_text[0] = '\0';
+    if (td_layout_path(path, "%s/%s.log", s->folder, name) < 0 ||
+        td_fs_slurp(td_fs_posix(), path, LOG_MAX, &text, &len) < 0)
+        return;
+    const char *from = text + len;
+    for (int lines = 0; from > text && len - (size_t)(from - text) < size - 1; from--) {
+        if (from[-1] == '\n' && ++lines > LAST_LINES)
+            break;
+    }
+    (void)snprintf(ret_text, size, "%s", from); /* fits, by the loop's second condition */
+    free(text);
 }
 
 /* ---- what lies on disk ---- */

@@ -46,6 +46,8 @@ TD_MUST int td_stage_dismiss(struct td_stage *s, struct td_child *actor, struct 
 TD_MUST int td_stage_listen(struct td_stage *s, int64_t wait_us, struct td_fail *fail);
 /* The file that grows now; false when there is none. */
 bool td_stage_growing(const struct td_stage *s, char ret_path[static TD_PATH_MAX]);
+/* The last lines of what an actor ("serve", "publish") said on standard error, into `ret_text`. */
+void td_stage_last_words(const struct td_stage *s, const char *name, char *ret_text, size_t size);
 /* Ends all processes and removes the folder unless it is kept. */
 void td_stage_close(struct td_stage *s, bool keep);
 

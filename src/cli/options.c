@@ -48,6 +48,8 @@ void td_options_help(const struct td_command *command)
         printf("\n%s\n", command->details);
 }
 
+#define NUMBER_MAX 9e15 /* a double holds every whole number below */
+
 struct unit {
     const char *suffix;
     int64_t factor;
@@ -65,18 +67,23 @@ static const struct unit byte_units[] = {
 };
 static const struct unit plain_units[] = {{"", 1}};
 
+/* Decimal only: strtod would also take "nan", "inf" and "0x10". */
 static int parse_number(const char *text, const struct unit *units, size_t count,
                         int64_t *ret_value)
 {
+    size_t digits = strspn(text, "0123456789.");
     char *end = NULL;
     errno = 0;
     double number = strtod(text, &end);
-    if (errno != 0 || end == text || number < 0 || number > 1e12)
+    if (errno != 0 || end == text || end != text + digits || number > NUMBER_MAX)
         return -TD_E_USAGE;
     for (size_t i = 0; i < count; i++) {
         if (strcmp(end, units[i].suffix) != 0)
             continue;
-        *ret_value = (int64_t)(number * (double)units[i].factor + 0.5);
+        number *= (double)units[i].factor;
+        if (number > NUMBER_MAX || (count == 1 && strchr(text, '.') != NULL))
+            return -TD_E_USAGE; /* a plain number is a whole one */
+        *ret_value = (int64_t)(number + 0.5);
         return 0;
     }
     return -TD_E_USAGE;
@@ -103,7 +110,7 @@ static const char *unit_help(enum td_option_type type)
 {
     return type == TD_OPTION_DURATION ? "a duration like 20s, 1500ms, 2m or 1h"
            : type == TD_OPTION_BYTES  ? "a size like 65536, 256K or 4M"
-                                      : "a number";
+                                      : "a whole number";
 }
 
 static int set_value(const struct td_command *command, const struct td_option *option,

@@ -228,24 +228,51 @@ static int probe_folder(const struct record *r)
     return TD_EXIT_STORAGE;
 }
 
+/* The store makes the capture only when it does not exist yet. */
+static int clear_dump(const struct record *r)
+{
+    struct td_fs_stat st;
+    if (r->dump == NULL || td_fs_stat_path(td_fs_posix(), r->dump, &st) < 0)
+        return 0;
+    if (!r->force)
+        return td_usage_error(r->command, "%s exists; choose another name or give --force.",
+                              r->dump);
+    int err = td_fs_unlink(td_fs_posix(), r->dump);
+    if (err == 0)
+        return 0;
+    fprintf(stderr, "tapedeck: cannot replace %s: %s.\n", r->dump, td_err_text(err));
+    return TD_EXIT_STORAGE;
+}
+
+/* Without a format any of them may become the file: the way has to be free for all. */
+static int clear_all(struct record *r)
+{
+    size_t count = 0;
+    const struct td_mux_ops *const *table = td_mux_table(&count);
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < count;) {
+        char before[TD_PATH_MAX];
+        memcpy(before, r->base, sizeof(before));
+        if (table[i]->seal != NULL) /* the others are for tests */
+            code = clear_way(r, table[i]);
+        i = strcmp(before, r->base) == 0 ? i + 1 : 0; /* another name: from the beginning */
+    }
+    return code;
+}
+
 static int prepare_files(struct record *r)
 {
     int err = td_recover_pools(td_fs_posix(), r->runtime_dir, NULL, NULL);
     if (err < 0)
         fprintf(stderr, "tapedeck: the crash pool of an earlier run cannot be read: %s.\n",
                 td_err_text(err));
-    if (r->folder)
-        return 0;
-    int code = probe_folder(r);
-    if (code != 0 || r->format != NULL)
-        return code != 0 ? code : clear_way(r, r->format);
-    size_t count = 0;
-    const struct td_mux_ops *const *table = td_mux_table(&count);
-    for (size_t i = 0; code == 0 && i < count; i++) {
-        if (table[i]->extension != NULL && table[i]->codecs != 0)
-            code = clear_way(r, table[i]);
-    }
-    return code;
+    int code = clear_dump(r);
+    if (code != 0 || r->folder)
+        return code;
+    code = probe_folder(r);
+    if (code != 0)
+        return code;
+    return r->format != NULL ? clear_way(r, r->format) : clear_all(r);
 }
 
 /* ---- running ---- */
@@ -266,7 +293,8 @@ static int exit_code(const struct td_session *session)
     if (strcmp(s.reason, "disk_full") == 0 || strcmp(s.reason, "io_error") == 0 ||
         strcmp(s.reason, "disk_slow") == 0)
         return TD_EXIT_STORAGE;
-    if (s.fail->code == -TD_E_USAGE)
+    if (s.fail->code == -TD_E_USAGE &&
+        (s.state != TD_SESSION_COMPLETE || strcmp(s.reason, "codec") == 0))
         return TD_EXIT_USAGE;
     if (strcmp(s.reason, "refused") == 0)
         return TD_EXIT_REFUSED;
@@ -333,7 +361,7 @@ static int begin(struct record *r)
     struct td_fail fail = {.code = 0};
     struct td_session_config config = {
         .recorder = &r->control.recorder,
-        .room = r->room != NULL ? r->room : "replay",
+        .room = r->room != NULL ? r->room : (r->replay != NULL ? "replay" : "room"),
         .file_base = r->folder ? NULL : r->base,
         .data_dir = r->folder ? r->base : NULL,
         .format = r->format,

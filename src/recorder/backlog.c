@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <string.h>
 
+#define KEEP_BYTES (4u << 10) /* memory kept while nothing waits */
+
 void td_backlog_init(struct td_backlog *b, struct td_budget *budget)
 {
     *b = (struct td_backlog){0};
@@ -16,11 +18,24 @@ void td_backlog_done(struct td_backlog *b)
     *b = (struct td_backlog){0};
 }
 
+/* What was read makes room: a backlog that never runs empty must not fill up. */
+static void compact(struct td_backlog *b)
+{
+    if (b->read_at == 0)
+        return;
+    b->bytes.len -= b->read_at;
+    memmove(b->bytes.data, b->bytes.data + b->read_at, b->bytes.len);
+    b->read_at = 0;
+}
+
 int td_backlog_push(struct td_backlog *b, const struct td_frame *frame)
 {
     if (b->count > 0 && frame->pts_us - b->first_pts_us > TD_BACKLOG_US)
         return -TD_E_LIMIT;
-    int r = td_bytes_reserve(&b->bytes, b->bytes.len + sizeof(*frame) + frame->len);
+    size_t needed = sizeof(*frame) + frame->len;
+    if (b->bytes.len + needed > b->bytes.capacity)
+        compact(b);
+    int r = td_bytes_reserve(&b->bytes, b->bytes.len + needed);
     if (r < 0)
         return r;
     r = td_bytes_append(&b->bytes, frame, sizeof(*frame));
@@ -52,6 +67,7 @@ void td_backlog_drop(struct td_backlog *b)
     b->count--;
     if (b->count == 0) {
         td_bytes_clear(&b->bytes);
+        td_bytes_shrink(&b->bytes, KEEP_BYTES);
         b->read_at = 0;
         return;
     }

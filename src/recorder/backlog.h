@@ -15,8 +15,8 @@
 #include "base/bytes.h"
 #include "media/frame.h"
 
-#define TD_BACKLOG_BYTES (512u << 10) /* 30 s of 128 kbit/s Opus */
-#define TD_BACKLOG_US 30000000        /* design section 7: audio of up to 30 s waits for the disk */
+#define TD_BACKLOG_BYTES (1u << 20) /* 30 s of 128 kbit/s Opus with its bookkeeping, and room */
+#define TD_BACKLOG_US 30000000      /* design section 7: audio of up to 30 s waits for the disk */
 
 struct td_backlog {
     struct td_bytes bytes; /* struct td_frame, then its bytes, packed */

@@ -41,9 +41,12 @@ struct td_capture {
     int64_t next_report_us;
     int64_t next_stats_us;
     uint64_t events_lost;
+    struct td_event final; /* one that ends the recording and did not fit into the mailbox … */
+    bool final_waits;      /* … is told as soon as it does */
     uint64_t feedback_lost;
     uint64_t stats_late;
     struct td_capture_stats stats;
+    struct td_capture_stats gone; /* of tracks that were removed */
     bool stopped;
 };
 
@@ -73,12 +76,34 @@ static void on_stopped(void *target, const void *payload)
     c->config.events.stopped(c->config.events.ctx);
 }
 
+/* Without these the control loop would wait for ever for an end. */
+static bool is_final(enum td_event_kind kind)
+{
+    return kind == TD_EVENT_DURATION || kind == TD_EVENT_BACKLOG || kind == TD_EVENT_REFUSED ||
+           kind == TD_EVENT_FAILED;
+}
+
 static void post_event(void *ctx, const struct td_event *event)
 {
     struct td_capture *c = ctx;
     struct event_message m = {.event = *event};
-    if (td_mailbox_post(c->config.recorder->control, on_event, c, &m, sizeof(m)) < 0)
+    if (td_mailbox_post(c->config.recorder->control, on_event, c, &m, sizeof(m)) == 0)
+        return;
+    if (is_final(event->kind) && !c->final_waits) {
+        c->final = *event;
+        c->final_waits = true;
+    } else {
         c->events_lost++;
+    }
+}
+
+static void retry_final(struct td_capture *c)
+{
+    if (!c->final_waits)
+        return;
+    struct td_event event = c->final;
+    c->final_waits = false;
+    post_event(c, &event);
 }
 
 /* ---- tracks ---- */
@@ -266,20 +291,24 @@ static void receiver_reports(struct td_capture *c, int64_t now_us)
     }
 }
 
+static void add_track_stats(struct td_capture_stats *s, const struct td_track_stats *t)
+{
+    s->packets += t->packets;
+    s->lost += t->jitter.lost;
+    s->recovered += t->recovered;
+    s->undecodable += t->undecodable;
+}
+
 static void collect_stats(struct td_capture *c)
 {
-    struct td_capture_stats s = {
-        .unknown_packets = c->stats.unknown_packets,
-        .bad_packets = c->stats.bad_packets,
-        .last_packet_us = c->stats.last_packet_us,
-    };
+    struct td_capture_stats s = c->gone;
+    s.unknown_packets = c->stats.unknown_packets;
+    s.bad_packets = c->stats.bad_packets;
+    s.last_packet_us = c->stats.last_packet_us;
     for (unsigned i = 0; i < c->track_count; i++) {
         struct td_track_stats t;
         td_track_stats(c->tracks[i].track, &t);
-        s.packets += t.packets;
-        s.lost += t.jitter.lost;
-        s.recovered += t.recovered;
-        s.undecodable += t.undecodable;
+        add_track_stats(&s, &t);
         if (llabs(t.clock_error_us) > llabs(s.skew_us))
             s.skew_us = t.clock_error_us;
     }
@@ -307,6 +336,7 @@ static void report_stats(struct td_capture *c)
 static int64_t tick(void *ctx, int64_t now_us)
 {
     struct td_capture *c = ctx;
+    retry_final(c);
     for (unsigned i = 0; i < c->track_count; i++)
         td_track_tick(c->tracks[i].track, now_us);
     for (unsigned i = 0; i < c->output_count; i++)
@@ -420,13 +450,25 @@ static int add_track(struct td_capture *c, const struct add_track *add)
     return 0;
 }
 
+/* One publisher's many tracks do not end everybody's recording. */
+static void leave_out(struct td_capture *c, const struct add_track *add)
+{
+    struct td_event event = {.kind = TD_EVENT_LIMIT,
+                             .track = add->info.handle,
+                             .output = add->output,
+                             .wall_us = td_clock_wall_us()};
+    post_event(c, &event);
+}
+
 static void do_add_track(void *target, const void *payload)
 {
     struct td_capture *c = target;
     struct add_track *add;
     memcpy(&add, payload, sizeof(add));
     int r = add_track(c, add);
-    if (r < 0)
+    if (r == -TD_E_LIMIT)
+        leave_out(c, add);
+    else if (r < 0)
         fail_output(c, r);
     free(add);
 }
@@ -473,6 +515,9 @@ static void do_remove(void *target, const void *payload)
     if (c->dump != NULL)
         td_dump_removed(c->dump, m->handle, td_clock_now_us());
     td_output_remove(c->outputs[entry->output], entry->track);
+    struct td_track_stats stats;
+    td_track_stats(entry->track, &stats);
+    add_track_stats(&c->gone, &stats);
     td_track_free(entry->track);
     *entry = c->tracks[--c->track_count];
 }
@@ -506,7 +551,7 @@ static void do_stop(void *target, const void *payload)
     for (unsigned i = 0; i < c->output_count; i++)
         td_output_tick(c->outputs[i], now_us);
     report_stats(c);
-    for (unsigned i = 0; i < c->output_count; i++)
+    for (unsigned i = 0; i < c->output_count; i++) /* before their tracks */
         c->outputs[i] = td_output_free(c->outputs[i]);
     c->output_count = 0;
     while (c->track_count > 0)
@@ -549,8 +594,9 @@ int td_capture_new(const struct td_capture_config *config, struct td_capture **r
     c->config = *config;
     c->zero_us = INT64_MIN;
     int r = td_random_bytes(&c->our_ssrc, sizeof(c->our_ssrc));
+    size_t slots = config->reorder_slots != 0 ? config->reorder_slots : TD_REORDER_SLOTS;
     if (r == 0)
-        r = td_pool_init(&c->slots, TD_JITTER_SLOT_BYTES, TD_REORDER_SLOTS, config->budget);
+        r = td_pool_init(&c->slots, TD_JITTER_SLOT_BYTES, slots, config->budget);
     if (r == 0 && config->dump_path != NULL)
         r = td_dump_open(config->recorder->store, config->dump_path, &c->dump);
     c->config.dump_path = NULL;

@@ -53,6 +53,7 @@ struct td_capture_config {
     struct td_budget *budget;
     int64_t duration_us;
     int64_t key_interval_us;
+    unsigned reorder_slots; /* packets behind holes, of all tracks together; 0 = TD_REORDER_SLOTS */
     const char
         *dump_path; /* packets are also written there (docs/formats/capture.md); NULL = not */
     struct td_capture_events events;

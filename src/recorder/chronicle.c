@@ -211,6 +211,10 @@ void td_chronicle_event(struct td_chronicle *c, const struct td_event *event)
         line.kind = TD_TIMELINE_LIMIT;
         line.detail = codec_word(event->a);
         break;
+    case TD_EVENT_LIMIT:
+        line.kind = TD_TIMELINE_LIMIT;
+        line.detail = "tracks";
+        break;
     case TD_EVENT_FAILED:
         line.kind = TD_TIMELINE_LIMIT;
         line.detail = td_err_name((int)event->a);

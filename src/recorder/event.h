@@ -13,7 +13,7 @@
 
 enum td_event_kind {
     TD_EVENT_GAP,         /* pts_us..to_us are missing; a = packets lost, b = frames left out */
-    TD_EVENT_DROP,        /* the disk could not keep up: a = frames dropped since pts_us */
+    TD_EVENT_DROP,        /* the disk could not keep up: a = frames dropped in pts_us..to_us */
     TD_EVENT_SILENT,      /* no packet of an unmuted track; a = microseconds */
     TD_EVENT_CODEC,       /* a = old, b = new enum td_codec */
     TD_EVENT_RESOLUTION,  /* a = width, b = height */
@@ -21,6 +21,7 @@ enum td_event_kind {
     TD_EVENT_DURATION,    /* the asked duration is stored */
     TD_EVENT_BACKLOG,     /* the disk stood still longer than audio can wait: the output ended */
     TD_EVENT_REFUSED,     /* the container cannot take this codec: a = enum td_codec */
+    TD_EVENT_LIMIT,       /* a track finds no place in its output any more and is left out */
     TD_EVENT_FAILED,      /* an output failed before or outside its spool; a = negative code */
 };
 

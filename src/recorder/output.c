@@ -14,7 +14,11 @@
 #define IDLE_US TD_US_PER_S      /* design section 5, Silence: visibly alive each second */
 
 struct slot {
-    struct td_track *track; /* NULL = free */
+    bool used;
+    struct td_track *track; /* NULL = removed, but frames of it still wait */
+    unsigned waiting;       /* frames of it in the backlog */
+    uint32_t handle;
+    char name[TD_SOURCE_TEXT_MAX]; /* for the container */
     enum td_media_kind kind;
     enum td_codec codec; /* of the last frame */
     unsigned mux_track;  /* in the present part, or NOT_DECLARED */
@@ -39,6 +43,7 @@ struct td_output {
     int64_t first_media_us;    /* local time of arrival of the first frame */
     struct td_part *part;
     unsigned part_count;
+    const struct td_mux_ops *format; /* of the newest part */
     unsigned audio_declared; /* mux track of the audio a file always has, or NOT_DECLARED */
     bool audio_taken;        /* a slot uses it */
     int64_t last_emit_us;    /* monotonic: for idle */
@@ -72,6 +77,7 @@ static void close_part(struct td_output *o)
     struct td_spool_stats spool;
     td_spool_stats(o->part->spool, &spool);
     o->bytes_before += spool.accepted_bytes;
+    o->stats.bytes = o->bytes_before;
     td_part_close(o->part);
     o->part = NULL;
     o->audio_declared = NOT_DECLARED;
@@ -80,22 +86,12 @@ static void close_part(struct td_output *o)
         o->slots[i].mux_track = NOT_DECLARED;
 }
 
-struct td_output *td_output_free(struct td_output *o)
-{
-    if (o == NULL)
-        return NULL;
-    close_part(o);
-    td_backlog_done(&o->backlog);
-    free(o);
-    return NULL;
-}
-
 static void tell(struct td_output *o, enum td_event_kind kind, const struct slot *slot,
                  int64_t pts_us, int64_t a, int64_t b)
 {
     struct td_event event = {
         .kind = kind,
-        .track = slot != NULL ? td_track_info(slot->track)->handle : 0,
+        .track = slot != NULL ? slot->handle : 0,
         .output = o->config.index,
         .wall_us = td_clock_wall_us(),
         .pts_us = pts_us,
@@ -117,7 +113,16 @@ static void end(struct td_output *o, enum td_event_kind why, const struct slot *
 static struct slot *slot_of(struct td_output *o, const struct td_track *track)
 {
     for (unsigned i = 0; i < TD_MUX_TRACKS_MAX; i++) {
-        if (o->slots[i].track == track)
+        if (o->slots[i].used && o->slots[i].track == track)
+            return &o->slots[i];
+    }
+    return NULL;
+}
+
+static struct slot *free_slot(struct td_output *o)
+{
+    for (unsigned i = 0; i < TD_MUX_TRACKS_MAX; i++) {
+        if (!o->slots[i].used)
             return &o->slots[i];
     }
     return NULL;
@@ -125,12 +130,14 @@ static struct slot *slot_of(struct td_output *o, const struct td_track *track)
 
 int td_output_add(struct td_output *o, struct td_track *track)
 {
-    struct slot *slot = slot_of(o, NULL);
+    struct slot *slot = free_slot(o);
     if (slot == NULL)
         return -TD_E_LIMIT;
     const struct td_track_info *info = td_track_info(track);
     *slot = (struct slot){
+        .used = true,
         .track = track,
+        .handle = info->handle,
         .kind = info->kind,
         .codec = TD_CODEC_NONE,
         .mux_track = NOT_DECLARED,
@@ -138,6 +145,8 @@ int td_output_add(struct td_output *o, struct td_track *track)
         .wait_key = info->kind == TD_MEDIA_VIDEO,
         .last_pts_us = INT64_MIN,
     };
+    bool named = info->participant_name[0] != '\0';
+    memcpy(slot->name, named ? info->participant_name : info->participant, sizeof(slot->name));
     return 0;
 }
 
@@ -148,32 +157,27 @@ void td_output_mute(struct td_output *o, const struct td_track *track, bool mute
         slot->expected = !muted;
 }
 
-void td_output_remove(struct td_output *o, const struct td_track *track)
-{
-    struct slot *slot = slot_of(o, track);
-    if (slot == NULL)
-        return;
-    /* The audio every file declares is free again for a republished microphone. */
-    if (slot->mux_track != NOT_DECLARED && slot->mux_track == o->audio_declared)
-        o->audio_taken = false;
-    *slot = (struct slot){.mux_track = NOT_DECLARED};
-}
-
 static bool video_expected(const struct td_output *o)
 {
+    bool announced = false;
     for (unsigned i = 0; i < TD_MUX_TRACKS_MAX; i++) {
         const struct slot *slot = &o->slots[i];
-        if (slot->track != NULL && slot->kind == TD_MEDIA_VIDEO)
-            return slot->expected;
+        if (slot->track == NULL || slot->kind != TD_MEDIA_VIDEO)
+            continue;
+        if (slot->expected)
+            return true;
+        announced = true;
     }
     /* None announced yet: audio is often announced first. */
-    return o->config.media != TD_OUTPUT_AUDIO;
+    return !announced && o->config.media != TD_OUTPUT_AUDIO;
 }
 
 static const struct td_mux_ops *choose_format(const struct td_output *o, const struct td_frame *key)
 {
     if (o->config.format != NULL)
         return o->config.format;
+    if (key == NULL && o->format != NULL)
+        return o->format; /* another sound is no reason for another container */
     const struct td_mux_ops *ts = td_mux_by_name("ts");
     if (key != NULL && td_mux_takes(ts, key->codec))
         return ts;
@@ -190,13 +194,12 @@ static int declare(struct td_output *o, struct slot *slot, const struct td_frame
         o->audio_taken = true;
         return 0;
     }
-    const struct td_track_info *info = td_track_info(slot->track);
     struct td_mux_track track = {
         .codec = frame->codec,
         .channels = slot->kind == TD_MEDIA_AUDIO ? 2 : 0,
         .width = frame->width,
         .height = frame->height,
-        .name = info->participant_name[0] != '\0' ? info->participant_name : info->participant,
+        .name = slot->name,
         .first_key = slot->kind == TD_MEDIA_VIDEO ? frame : NULL,
     };
     int r = td_mux_add_track(o->part->mux, &track, &slot->mux_track);
@@ -227,6 +230,7 @@ static int begin_part(struct td_output *o, struct slot *video, const struct td_f
         .number = o->part_count + 1,
         .format = format,
         .first_pts_us = o->stats.pts_us,
+        .zero_us = *o->config.zero_us,
         .replace = o->config.replace,
         .events = o->config.parts,
     };
@@ -234,6 +238,7 @@ static int begin_part(struct td_output *o, struct slot *video, const struct td_f
     if (r < 0)
         goto fail;
     o->part_count++;
+    o->format = format;
     o->stats.parts = o->part_count;
     /* Video first: players take the first video as the main one, and its clock as the PCR. */
     if (video != NULL)
@@ -270,24 +275,45 @@ static void note_drop(struct td_output *o, struct slot *slot, const struct td_fr
     o->stats.dropped++;
     slot->wait_key = true;
     slot->hole = true;
-    td_track_want_key(slot->track);
+    if (slot->track != NULL)
+        td_track_want_key(slot->track);
 }
 
-static void end_drop(struct td_output *o, struct slot *slot, const struct td_frame *frame)
+static void end_drop(struct td_output *o, struct slot *slot, int64_t to_us)
 {
     if (slot->dropped == 0)
         return;
     struct td_event event = {
         .kind = TD_EVENT_DROP,
-        .track = td_track_info(slot->track)->handle,
+        .track = slot->handle,
         .output = o->config.index,
         .wall_us = td_clock_wall_us(),
         .pts_us = slot->dropped_from_us,
-        .to_us = frame->pts_us,
+        .to_us = to_us > slot->dropped_from_us ? to_us : slot->dropped_from_us,
         .a = (int64_t)slot->dropped,
     };
     o->config.event(o->config.event_ctx, &event);
     slot->dropped = 0;
+}
+
+static void release(struct td_output *o, struct slot *slot)
+{
+    end_drop(o, slot, o->stats.pts_us);
+    /* The audio every file declares is free again for a republished microphone. */
+    if (slot->mux_track != NOT_DECLARED && slot->mux_track == o->audio_declared)
+        o->audio_taken = false;
+    *slot = (struct slot){.mux_track = NOT_DECLARED};
+}
+
+void td_output_remove(struct td_output *o, const struct td_track *track)
+{
+    struct slot *slot = slot_of(o, track);
+    if (slot == NULL)
+        return;
+    slot->track = NULL;
+    slot->expected = false;
+    if (slot->waiting == 0 || o->state == ENDED)
+        release(o, slot);
 }
 
 /* A track's first frame in this part, or another codec than before. 0 = it may be written. */
@@ -328,6 +354,7 @@ static void note_written(struct td_output *o, struct slot *slot, const struct td
     }
     slot->last_pts_us = frame->pts_us;
     slot->hole = false;
+    slot->wait_key = false;
     o->stats.frames++;
     if (frame->pts_us > o->stats.pts_us)
         o->stats.pts_us = frame->pts_us;
@@ -338,19 +365,31 @@ static void note_written(struct td_output *o, struct slot *slot, const struct td
     o->last_emit_pts_us = o->stats.pts_us;
 }
 
-/* A frame the container cannot hold is dropped; a file that cannot be written ends the output, and
- * the store reports it with its path. */
+/* A file that cannot be written ends the output, and the store reports it with its path. */
+static void file_failed(struct td_output *o, int r)
+{
+    struct td_spool_stats spool;
+    td_spool_stats(o->part->spool, &spool);
+    if (spool.error == 0) {
+        end(o, TD_EVENT_FAILED, NULL, r);
+        return;
+    }
+    o->state = ENDED;
+    close_part(o);
+}
+
+/* A frame that the container cannot hold, or has no memory for, is dropped; the rest is final. */
 static int refused_write(struct td_output *o, struct slot *slot, const struct td_frame *frame,
                          int r)
 {
     struct td_spool_stats spool;
     td_spool_stats(o->part->spool, &spool);
-    if (spool.error == 0) {
+    bool only_this = r == -EINVAL || r == -TD_E_LIMIT || r == -ENOMEM;
+    if (spool.error == 0 && only_this) {
         note_drop(o, slot, frame);
         return 0;
     }
-    o->state = ENDED;
-    close_part(o);
+    file_failed(o, r);
     return r;
 }
 
@@ -370,14 +409,14 @@ static int write_frame(struct td_output *o, struct slot *slot, struct td_frame *
     }
     if (r < 0)
         return refused_write(o, slot, frame, r);
-    end_drop(o, slot, frame);
+    end_drop(o, slot, frame->pts_us);
     note_written(o, slot, frame);
     o->last_emit_us = frame->arrival_us;
     return 0;
 }
 
 /* The pts on the recording's line: never before its zero, never back within a track. */
-static void place(struct td_output *o, const struct slot *slot, struct td_frame *frame)
+static void place(const struct td_output *o, const struct slot *slot, struct td_frame *frame)
 {
     frame->pts_us -= *o->config.zero_us;
     if (frame->pts_us < 0)
@@ -401,14 +440,14 @@ static bool drain_backlog(struct td_output *o)
     while (o->state == RECORDING && td_backlog_peek(&o->backlog, &frame) == 1) {
         assert(frame.track < TD_MUX_TRACKS_MAX);
         struct slot *slot = &o->slots[frame.track]; /* while it waits: the slot's number */
-        if (slot->track != NULL) {
-            place(o, slot, &frame);
-            if (past_end(o, slot, &frame))
-                return false;
-            if (write_frame(o, slot, &frame) == 1)
-                return false;
-        }
+        place(o, slot, &frame);
+        if (past_end(o, slot, &frame))
+            return false;
+        if (write_frame(o, slot, &frame) == 1)
+            return false;
         td_backlog_drop(&o->backlog);
+        if (--slot->waiting == 0 && slot->track == NULL)
+            release(o, slot);
     }
     return o->state == RECORDING;
 }
@@ -418,10 +457,12 @@ static void keep_audio(struct td_output *o, struct slot *slot, struct td_frame *
     frame->track = (unsigned)(slot - o->slots);
     if (td_backlog_push(&o->backlog, frame) < 0)
         end(o, TD_EVENT_BACKLOG, slot, 0);
+    else
+        slot->waiting++;
 }
 
 /* The file starts: `key` is the video frame that starts it, NULL = audio alone. */
-static void start(struct td_output *o, struct slot *video, struct td_frame *key)
+static void start(struct td_output *o, struct slot *video, struct td_frame *key, int64_t now_us)
 {
     struct td_frame first;
     int64_t zero_us = key != NULL ? key->pts_us : INT64_MAX;
@@ -436,6 +477,8 @@ static void start(struct td_output *o, struct slot *video, struct td_frame *key)
         return;
     o->state = RECORDING;
     o->stats.started = true;
+    o->last_emit_us = now_us;
+    o->last_emit_pts_us = o->stats.pts_us;
 }
 
 static void video_frame(struct td_output *o, struct slot *slot, struct td_frame *frame)
@@ -447,7 +490,7 @@ static void video_frame(struct td_output *o, struct slot *slot, struct td_frame 
     }
     bool first = o->state != RECORDING;
     if (first)
-        start(o, slot, frame);
+        start(o, slot, frame, frame->arrival_us);
     if (o->state != RECORDING)
         return;
     bool kept_up = drain_backlog(o);
@@ -461,7 +504,6 @@ static void video_frame(struct td_output *o, struct slot *slot, struct td_frame 
         note_drop(o, slot, frame);
         return;
     }
-    slot->wait_key = false;
     if (r == 0 && first)
         td_spool_flush(o->part->spool); /* the first key frame is on disk at once */
 }
@@ -514,23 +556,53 @@ void td_output_tick(struct td_output *o, int64_t now_us)
 {
     if (o->state == WAITING && o->backlog.count > 0 &&
         (!video_expected(o) || now_us - o->first_media_us >= TD_VIDEO_WAIT_US)) {
-        start(o, NULL, NULL);
-        if (o->state == RECORDING && drain_backlog(o))
+        start(o, NULL, NULL, now_us);
+        if (drain_backlog(o))
             td_spool_flush(o->part->spool);
     }
+    if (o->backlog.count > 0)
+        (void)drain_backlog(o); /* what does not fit yet goes on waiting */
     if (o->state != RECORDING)
         return;
     if (now_us - o->last_emit_us >= IDLE_US) {
         o->last_emit_pts_us += now_us - o->last_emit_us;
         o->last_emit_us = now_us;
-        if (td_mux_idle(o->part->mux, o->last_emit_pts_us) < 0) {
-            o->state = ENDED;
-            close_part(o);
+        int r = td_mux_idle(o->part->mux, o->last_emit_pts_us);
+        if (r < 0) {
+            file_failed(o, r);
             return;
         }
     }
     td_spool_tick(o->part->spool, now_us);
     refresh_stats(o);
+}
+
+/* What waits is written as far as there is room; what is lost then is told. */
+static void finish(struct td_output *o)
+{
+    if (o->state == WAITING && o->backlog.count > 0)
+        start(o, NULL, NULL, o->first_media_us);
+    (void)drain_backlog(o);
+    struct td_frame frame;
+    while (o->state != ENDED && td_backlog_peek(&o->backlog, &frame) == 1) {
+        struct slot *slot = &o->slots[frame.track];
+        place(o, slot, &frame);
+        note_drop(o, slot, &frame);
+        td_backlog_drop(&o->backlog);
+    }
+    for (unsigned i = 0; i < TD_MUX_TRACKS_MAX; i++)
+        end_drop(o, &o->slots[i], o->stats.pts_us);
+}
+
+struct td_output *td_output_free(struct td_output *o)
+{
+    if (o == NULL)
+        return NULL;
+    finish(o);
+    close_part(o);
+    td_backlog_done(&o->backlog);
+    free(o);
+    return NULL;
 }
 
 void td_output_stats(const struct td_output *o, struct td_output_stats *ret_stats)

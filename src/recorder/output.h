@@ -61,11 +61,13 @@ struct td_output_stats {
 struct td_output;
 
 TD_MUST int td_output_new(const struct td_output_config *config, struct td_output **ret_output);
-/* Closes the part that is open; sealing goes on in the store. Takes NULL, returns NULL. */
+/* Writes what waits, as far as the disk takes it, and closes the part that is open; sealing goes on
+ * in the store. Its tracks may be gone only after this. Takes NULL, returns NULL. */
 struct td_output *td_output_free(struct td_output *o);
 /* A track that will bring frames. -TD_E_LIMIT past TD_MUX_TRACKS_MAX. */
 TD_MUST int td_output_add(struct td_output *o, struct td_track *track);
 void td_output_mute(struct td_output *o, const struct td_track *track, bool muted);
+/* The track is not touched any more; what waits of it is still written. */
 void td_output_remove(struct td_output *o, const struct td_track *track);
 /* `frame->pts_us` is local time. */
 void td_output_frame(struct td_output *o, struct td_track *track, struct td_frame *frame);

@@ -80,6 +80,7 @@ int td_part_new(const struct td_part_config *config, struct td_part **ret_part)
     part->number = config->number;
     part->format = config->format;
     part->first_pts_us = config->first_pts_us;
+    part->zero_us = config->zero_us;
     part->events = config->events;
     part->replace = config->replace;
     int r = name_files(part, config->base);

@@ -35,9 +35,11 @@ struct td_part {
     char index[TD_PATH_MAX]; /* empty when the format has none */
     char final[TD_PATH_MAX];
     int64_t first_pts_us;
+    int64_t zero_us;     /* monotonic time of pts 0 */
     bool replace;        /* an older final file is replaced */
     struct td_scan scan; /* what seal found; valid in `closed` */
     struct td_part_events events;
+    bool told;     /* control loop: its failure was reported */
     bool orphan;   /* could not be announced: nobody hears of it */
     int mux_error; /* of closing the muxer, told by `closed` when the files had none */
     /* media loop */
@@ -52,11 +54,12 @@ struct td_part_config {
     unsigned number;
     const struct td_mux_ops *format;
     int64_t first_pts_us;
-    bool replace; /* an older final file is replaced (--force) */
+    int64_t zero_us; /* monotonic time of pts 0 of the recording */
+    bool replace;    /* an older final file is replaced (--force) */
     struct td_part_events events;
 };
 
-/* Announces itself to the control loop, then opens its files and its muxer. */
+/* Opens its files and its muxer, and announces itself to the control loop. */
 TD_MUST int td_part_new(const struct td_part_config *config, struct td_part **ret_part);
 /* Last bytes, then writing, sealing and renaming go on without the media loop. */
 void td_part_close(struct td_part *part);

@@ -35,7 +35,8 @@ void td_roster_presence(struct td_roster *r, const char *identity, bool present)
         (void)snprintf(r->present[i], TD_SOURCE_TEXT_MAX, "%s", identity);
         r->present_count++;
     } else if (!present && i < r->present_count) {
-        memcpy(r->present[i], r->present[--r->present_count], TD_SOURCE_TEXT_MAX);
+        /* The last one may be this one. */
+        memmove(r->present[i], r->present[--r->present_count], TD_SOURCE_TEXT_MAX);
     }
 }
 
@@ -106,14 +107,24 @@ bool td_roster_choose(struct td_roster *r, bool waited)
     return true;
 }
 
+/* ".recording." marks files that grow and ".p2" a second part: an identity must look like neither,
+ * or its file would stand in another's way. */
+static void hide_marks(char *safe)
+{
+    for (char *mark = strstr(safe, ".recording"); mark != NULL; mark = strstr(mark, ".recording"))
+        *mark = '_';
+    char *dot = strrchr(safe, '.');
+    if (dot != NULL && dot[1] == 'p' && dot[2] != '\0' &&
+        strspn(dot + 2, "0123456789") == strlen(dot + 2))
+        *dot = '_';
+}
+
 /* File names are made from untrusted identities; a second one that maps to the same gets "-2". */
 static void name_output(struct td_roster *r, struct td_roster_output *output)
 {
     char safe[TD_NAME_MAX];
     td_name_sanitise(output->participant, safe);
-    /* ".recording." marks files that grow; an identity must not look like one. */
-    for (char *mark = strstr(safe, ".recording"); mark != NULL; mark = strstr(mark, ".recording"))
-        *mark = '_';
+    hide_marks(safe);
     const char *tail = output->screen ? ".screen" : "";
     for (unsigned number = 1; number <= TD_TRACKS_MAX + 1; number++) {
         if (number == 1)
@@ -173,7 +184,7 @@ struct td_roster_track *td_roster_next(struct td_roster *r)
 {
     for (unsigned i = 0; i < r->track_count; i++) {
         struct td_roster_track *track = r->tracks[i];
-        if (track->recorded)
+        if (track->recorded || track->refused)
             continue;
         if (track->wanted)
             return track;
@@ -182,7 +193,8 @@ struct td_roster_track *td_roster_next(struct td_roster *r)
         if (r->single &&
             (strcmp(r->chosen, track->info.participant) != 0 || !fits_single(r, &track->info)))
             continue;
-        if (output_for(r, &track->info, &track->output) < 0)
+        track->refused = output_for(r, &track->info, &track->output) < 0;
+        if (track->refused)
             continue;
         track->wanted = true;
         return track;

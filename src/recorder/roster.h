@@ -25,6 +25,7 @@ struct td_roster_track {
     bool bound;
     bool wanted;   /* belongs to an output */
     bool recorded; /* the session handed it to the capture */
+    bool refused;  /* there is no output left for it */
     unsigned output;
 };
 
@@ -46,7 +47,7 @@ struct td_roster {
     unsigned output_count;
     char (*present)[TD_SOURCE_TEXT_MAX]; /* identities, TD_PARTICIPANTS_MAX of them */
     unsigned present_count;
-    uint64_t refused; /* tracks and participants past the limits */
+    uint64_t refused; /* tracks, outputs and participants past the limits */
 };
 
 TD_MUST int td_roster_init(struct td_roster *r, bool single, const char *participant,

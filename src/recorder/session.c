@@ -13,6 +13,8 @@
 #include "recorder/layout.h"
 #include "recorder/roster.h"
 
+#define ROOM_REORDER_SLOTS (4 * TD_REORDER_SLOTS)
+
 struct td_session {
     struct td_session_config config;
     char id[TD_ID_MAX];
@@ -35,6 +37,7 @@ struct td_session {
     unsigned parts_open;
     bool media_stored;
     bool io_failed;
+    bool storage_failed; /* the sentence in `fail` is about the disk */
     bool source_ended;
     bool capture_stopping;
     bool capture_stopped;
@@ -246,6 +249,9 @@ static void on_track_added(void *ctx, const struct td_track_info *info)
     }
     td_chronicle_track(&s->chronicle, info, true);
     choose(s);
+    const struct td_roster_track *track = td_roster_find(&s->roster, info->handle);
+    if (track != NULL && track->refused)
+        td_chronicle_note(&s->chronicle, TD_TIMELINE_LIMIT, TD_TIMELINE_NO_PTS, "outputs", NULL, 0);
 }
 
 static void on_track_bound(void *ctx, const struct td_track_binding *binding)
@@ -339,6 +345,7 @@ void td_session_attach(struct td_session *s, struct td_source *source)
     assert(s->source == NULL);
     s->source = source;
     if (s->state >= TD_SESSION_FINISHING) {
+        s->source_ended = false; /* it was taken for never made */
         td_source_stop(source);
         return;
     }
@@ -349,12 +356,28 @@ void td_session_attach(struct td_session *s, struct td_source *source)
 
 /* ---- capture ---- */
 
+/* Where everybody is recorded, one publisher's codec does not end the others' recording. */
+static void refused_codec(struct td_session *s, const struct td_event *event)
+{
+    const struct td_codec_info *codec = td_codec_info((enum td_codec)event->a);
+    char text[TD_FAIL_TEXT_MAX];
+    (void)snprintf(text, sizeof(text),
+                   "%s cannot be stored in this format without transcoding; use --format mkv "
+                   "or leave the format to tapedeck.",
+                   codec != NULL ? codec->name : "This codec");
+    if (s->roster.single) {
+        fail_session(s, "codec", -TD_E_USAGE, text);
+        return;
+    }
+    (void)td_fail_set(&s->fail, -TD_E_USAGE, "%s", text);
+    td_log_line(&s->log, TD_LOG_ERROR, "event=output_refused output=%u text=\"%s\"", event->output,
+                text);
+}
+
 static void on_event(void *ctx, const struct td_event *event)
 {
     struct td_session *s = ctx;
     td_chronicle_event(&s->chronicle, event);
-    char text[TD_FAIL_TEXT_MAX];
-    const struct td_codec_info *codec;
     switch (event->kind) {
     case TD_EVENT_DURATION:
         td_session_stop(s, "duration");
@@ -365,12 +388,7 @@ static void on_event(void *ctx, const struct td_event *event)
                      "stored. Check the disk.");
         break;
     case TD_EVENT_REFUSED:
-        codec = td_codec_info((enum td_codec)event->a);
-        (void)snprintf(text, sizeof(text),
-                       "%s cannot be stored in this format without transcoding; use --format mkv "
-                       "or leave the format to tapedeck.",
-                       codec != NULL ? codec->name : "This codec");
-        fail_session(s, "codec", -TD_E_USAGE, text);
+        refused_codec(s, event);
         break;
     case TD_EVENT_FAILED:
         fail_session(s, "internal", (int)event->a, td_err_text((int)event->a));
@@ -381,6 +399,7 @@ static void on_event(void *ctx, const struct td_event *event)
     case TD_EVENT_CODEC:
     case TD_EVENT_RESOLUTION:
     case TD_EVENT_FIRST_FRAME:
+    case TD_EVENT_LIMIT:
         break;
     }
 }
@@ -458,7 +477,6 @@ static void on_part_started(void *ctx, struct td_part *part)
 {
     struct td_session *s = ctx;
     s->parts_open++;
-    s->media_stored = true;
     if (s->output_count < TD_SESSION_OUTPUTS_MAX) {
         struct td_session_output *output = &s->outputs[s->output_count];
         *output = (struct td_session_output){.growing = true};
@@ -468,7 +486,7 @@ static void on_part_started(void *ctx, struct td_part *part)
         s->parts[s->output_count++] = part;
     }
     if (s->chronicle.manifest.zero_us == TD_MANIFEST_NO_TIME)
-        s->chronicle.manifest.zero_us = td_clock_wall_us();
+        s->chronicle.manifest.zero_us = td_clock_wall_us() - (td_clock_now_us() - part->zero_us);
     td_chronicle_part(&s->chronicle, part, "growing", 0);
     link_live(s, part, true);
     if (s->state < TD_SESSION_RECORDING)
@@ -481,7 +499,13 @@ static void on_part_failed(void *ctx, struct td_part *part, int error)
 {
     struct td_session *s = ctx;
     char text[TD_FAIL_TEXT_MAX];
+    if (part->told || error == -TD_E_DAMAGED)
+        return; /* whether an unplayable file is a failure is known once it is closed */
+    part->told = true;
     bool full = error == -ENOSPC || error == -EDQUOT;
+    if (!s->storage_failed)
+        td_fail_clear(&s->fail); /* what was lost matters more than why the source went */
+    s->storage_failed = true;
     s->io_failed = s->io_failed || !full;
     (void)snprintf(text, sizeof(text), "Cannot write %.150s: %s%s", part->growing,
                    td_err_text(error),
@@ -489,7 +513,22 @@ static void on_part_failed(void *ctx, struct td_part *part, int error)
     if (full)
         td_chronicle_note(&s->chronicle, TD_TIMELINE_DISK_FULL, s->stats.pts_us / TD_US_PER_MS,
                           NULL, NULL, 0);
-    fail_session(s, full ? "disk_full" : "io_error", error, text);
+    const char *reason = full ? "disk_full" : "io_error";
+    if (s->state >= TD_SESSION_FINISHING)
+        s->reason = reason; /* a file that cannot be finished is no ordinary end */
+    fail_session(s, reason, error, text);
+}
+
+/* A part that ended before the disk took a byte of it: its empty files go. */
+static void remove_empty(struct td_session *s, const struct td_part *part)
+{
+    struct td_fs *fs = s->config.recorder->fs;
+    int r = td_fs_unlink(fs, part->growing);
+    if (r == 0 && part->index[0] != '\0')
+        r = td_fs_unlink(fs, part->index);
+    if (r < 0 && r != -ENOENT)
+        td_log_line(&s->log, TD_LOG_WARN, "event=empty_file path=%s error=%s", part->growing,
+                    td_err_name(r));
 }
 
 static struct td_session_output *output_of(struct td_session *s, const struct td_part *part)
@@ -504,6 +543,7 @@ static struct td_session_output *output_of(struct td_session *s, const struct td
 static void on_part_closed(void *ctx, struct td_part *part, int error, uint64_t bytes)
 {
     struct td_session *s = ctx;
+    bool empty = error == -TD_E_DAMAGED && bytes == 0;
     link_live(s, part, false);
     struct td_session_output *output = output_of(s, part);
     if (output != NULL) {
@@ -515,8 +555,11 @@ static void on_part_closed(void *ctx, struct td_part *part, int error, uint64_t 
         s->parts[output - s->outputs] = NULL;
     }
     td_chronicle_part(&s->chronicle, part, error == 0 ? "complete" : "failed", bytes);
-    if (error < 0 && s->fail.code == 0)
-        on_part_failed(s, part, error);
+    s->media_stored = s->media_stored || (bytes > 0 && error != -TD_E_DAMAGED);
+    if (empty)
+        remove_empty(s, part);
+    else if (error < 0)
+        on_part_failed(s, part, error == -TD_E_DAMAGED ? -EIO : error);
     changed(s);
     s->parts_open--; /* last, so that nothing above can be the end */
     maybe_end(s);
@@ -593,6 +636,8 @@ int td_session_new(const struct td_session_config *config, struct td_fail *ret_f
         .budget = &s->budget,
         .duration_us = config->duration_us,
         .key_interval_us = config->key_interval_us,
+        /* In a whole room many tracks wait at once; memory that is not needed is not touched. */
+        .reorder_slots = config->file_base != NULL ? TD_REORDER_SLOTS : ROOM_REORDER_SLOTS,
         .dump_path = config->dump_path,
         .events = {.ctx = s,
                    .event = on_event,

@@ -79,8 +79,9 @@ struct td_session_status {
     size_t memory_bytes;
 };
 
-/* Everything that can be refused before joining is refused here, with the sentence in ret_fail:
- * -EEXIST (the file is there), -TD_E_STATE (another recorder has it), -EACCES … */
+/* `config->recorder`, `data_dir`, `participant` and `track` outlive the session. Makes the folder
+ * (-EACCES …, with the sentence in ret_fail); a single file that is in the way is the caller's
+ * matter before, and the store's refusal later. */
 TD_MUST int td_session_new(const struct td_session_config *config, struct td_fail *ret_fail,
                            struct td_session **ret_session);
 struct td_session *td_session_free(struct td_session *s);

@@ -38,7 +38,7 @@ struct td_track {
     int64_t silent_since_us; /* warned at, 0 = not */
     uint16_t asked_up_to;    /* highest number asked for, for `recovered` */
     bool asked;
-    struct td_track_stats stats;
+    struct td_track_stats stats; /* jitter and depay: of the streams before this one */
 };
 
 int td_track_new(const struct td_track_config *config, struct td_track **ret_track)
@@ -58,12 +58,47 @@ int td_track_new(const struct td_track_config *config, struct td_track **ret_tra
     return 0;
 }
 
-static void drop_stream(struct td_track *t)
+static void add_jitter(struct td_jitter_stats *sum, const struct td_jitter *jitter)
 {
-    t->jitter = td_jitter_free(t->jitter);
-    t->nack = td_nack_free(t->nack);
+    if (jitter == NULL)
+        return;
+    const struct td_jitter_stats *s = td_jitter_stats(jitter);
+    sum->received += s->received;
+    sum->duplicates += s->duplicates;
+    sum->late += s->late;
+    sum->reordered += s->reordered;
+    sum->lost += s->lost;
+    sum->dropped += s->dropped;
+    sum->resets += s->resets;
+}
+
+static void add_depay(struct td_depay_stats *sum, const struct td_depay *depay)
+{
+    if (depay == NULL)
+        return;
+    const struct td_depay_stats *s = td_depay_stats(depay);
+    sum->frames += s->frames;
+    sum->broken += s->broken;
+    sum->malformed += s->malformed;
+    sum->oversize += s->oversize;
+    sum->blanks += s->blanks;
+    sum->padding += s->padding;
+    sum->dtx += s->dtx;
+}
+
+static void drop_depay(struct td_track *t)
+{
+    add_depay(&t->stats.depay, t->depay);
     t->depay = td_depay_free(t->depay);
     t->codec = TD_CODEC_NONE;
+}
+
+static void drop_stream(struct td_track *t)
+{
+    add_jitter(&t->stats.jitter, t->jitter);
+    t->jitter = td_jitter_free(t->jitter);
+    t->nack = td_nack_free(t->nack);
+    drop_depay(t);
 }
 
 struct td_track *td_track_free(struct td_track *t)
@@ -103,11 +138,12 @@ int td_track_bind(struct td_track *t, const struct td_track_binding *binding)
     drop_stream(t);
     t->binding = *binding;
     int r = td_jitter_new(t->slots, TD_REORDER_SLOTS, TD_REORDER_US, &t->jitter);
-    if (r < 0)
+    if (r == 0)
+        r = td_nack_new(&t->nack);
+    if (r < 0) {
+        drop_stream(t);
         return r;
-    r = td_nack_new(&t->nack);
-    if (r < 0)
-        return r;
+    }
     t->asked = false;
     if (again)
         open_gap(t);
@@ -151,7 +187,7 @@ static int use_payload(struct td_track *t, const struct td_payload *payload)
     if (t->depay != NULL && t->codec == payload->codec)
         return 0;
     bool again = t->depay != NULL;
-    t->depay = td_depay_free(t->depay);
+    drop_depay(t);
     int r = td_depay_new(payload->codec, t->budget, &t->depay);
     if (r < 0)
         return r;
@@ -245,7 +281,10 @@ static void drain(struct td_track *t, int64_t now_us)
 static void first_packet(struct td_track *t, const struct td_rtp_packet *packet)
 {
     const struct td_payload *payload = payload_of(t, packet->payload_type);
-    uint32_t clock_hz = payload != NULL ? payload->clock_hz : 90000;
+    /* All video runs at 90 kHz (RFC 6184, RFC 7741), Opus at 48 kHz (RFC 7587). */
+    uint32_t clock_hz = t->info.kind == TD_MEDIA_VIDEO ? 90000 : 48000;
+    if (payload != NULL && payload->clock_hz != 0)
+        clock_hz = payload->clock_hz;
     bool again = t->report.started;
     t->binding.ssrc = packet->ssrc;
     td_report_init(&t->report, packet->ssrc, clock_hz);
@@ -264,14 +303,15 @@ void td_track_packet(struct td_track *t, const struct td_rtp_packet *packet,
     t->last_packet_us = packet->arrival_us;
     t->silent_since_us = 0;
     td_report_packet(&t->report, packet);
-    if (t->asked && td_rtp_seq_distance(packet->seq, t->asked_up_to) >= 0 &&
+    int r = td_jitter_push(t->jitter, packet, datagram, len);
+    if (t->asked && r != TD_JITTER_DROPPED &&
+        td_rtp_seq_distance(packet->seq, t->asked_up_to) >= 0 &&
         td_rtp_seq_distance(packet->seq, t->asked_up_to) < (int)TD_REORDER_SLOTS)
         t->stats.recovered++;
-    int r = td_jitter_push(t->jitter, packet, datagram, len);
     if (r == TD_JITTER_NEXT)
         consume(t, packet);
-    if (r == TD_JITTER_NEXT || r == TD_JITTER_HELD)
-        drain(t, packet->arrival_us);
+    /* After a dropped one too: a hole given up for want of slots goes only here. */
+    drain(t, packet->arrival_us);
 }
 
 void td_track_sender_report(struct td_track *t, const struct td_rtcp_item *report, int64_t now_us)
@@ -358,7 +398,8 @@ void td_track_want_key(struct td_track *t)
 bool td_track_waiting(const struct td_track *t)
 {
     uint16_t seq;
-    return t->want_pli || (t->jitter != NULL && td_jitter_missing(t->jitter, &seq, 1) > 0);
+    bool ask = t->want_pli && !t->muted && t->binding.ssrc != 0;
+    return ask || (t->jitter != NULL && td_jitter_missing(t->jitter, &seq, 1) > 0);
 }
 
 void td_track_stats(const struct td_track *t, struct td_track_stats *ret_stats)
@@ -366,11 +407,6 @@ void td_track_stats(const struct td_track *t, struct td_track_stats *ret_stats)
     *ret_stats = t->stats;
     ret_stats->last_packet_us = t->last_packet_us;
     ret_stats->clock_error_us = td_clockmap_error_us(&t->stamp);
-    if (t->jitter != NULL)
-        ret_stats->jitter = *td_jitter_stats(t->jitter);
-    if (t->depay != NULL) {
-        uint64_t padding = ret_stats->depay.padding;
-        ret_stats->depay = *td_depay_stats(t->depay);
-        ret_stats->depay.padding += padding;
-    }
+    add_jitter(&ret_stats->jitter, t->jitter);
+    add_depay(&ret_stats->depay, t->depay);
 }

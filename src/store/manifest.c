@@ -139,6 +139,11 @@ static bool put_number(json_t *object, const char *key, int64_t value)
     return put(object, key, json_integer(value));
 }
 
+static bool put_known(json_t *object, const char *key, int64_t value)
+{
+    return value == TD_MANIFEST_NO_TIME || put_number(object, key, value);
+}
+
 static bool put_time(json_t *object, const char *key, int64_t wall_us)
 {
     if (wall_us == TD_MANIFEST_NO_TIME) {
@@ -155,7 +160,7 @@ static json_t *track_json(const struct td_manifest_track *t)
     bool ok = o != NULL && put_text(o, "participant", t->participant) &&
               put_text(o, "name", t->name) && put_text(o, "sid", t->sid) &&
               put_text(o, "kind", t->kind) && put_text(o, "role", t->role) &&
-              put_text(o, "codec", t->codec) && put_number(o, "offset_us", t->offset_us);
+              put_text(o, "codec", t->codec) && put_known(o, "offset_us", t->offset_us);
     if (!ok) {
         json_decref(o);
         return NULL;
@@ -170,9 +175,7 @@ static json_t *part_json(const struct td_manifest_part *p)
               put_text(o, "state", p->state) &&
               put_number(o, "bytes", p->bytes > INT64_MAX ? INT64_MAX : (int64_t)p->bytes) &&
               put_number(o, "duration_ms", p->duration_ms) &&
-              (p->first_pts_us == TD_MANIFEST_NO_TIME ||
-               put_number(o, "first_pts_us", p->first_pts_us)) &&
-              put_number(o, "lost_ms", p->lost_ms);
+              put_known(o, "first_pts_us", p->first_pts_us) && put_number(o, "lost_ms", p->lost_ms);
     if (!ok) {
         json_decref(o);
         return NULL;
@@ -235,8 +238,7 @@ static json_t *manifest_json(const struct td_manifest *m)
               put_text(o, "id", m->id) && put_text(o, "room", m->room) &&
               put_text(o, "room_sid", m->room_sid) && put_text(o, "state", m->state) &&
               put_text(o, "reason", m->reason) && put_time(o, "started", m->started_us) &&
-              put_time(o, "ended", m->ended_us) &&
-              (m->zero_us == TD_MANIFEST_NO_TIME || put_number(o, "zero_us", m->zero_us)) &&
+              put_time(o, "ended", m->ended_us) && put_known(o, "zero_us", m->zero_us) &&
               put(o, "tracks", tracks_json(m)) && put(o, "outputs", outputs_json(m)) &&
               put_text(o, "software", m->software);
     if (!ok) {
@@ -336,7 +338,7 @@ static void get_time(const json_t *object, const char *key, int64_t *field)
 
 static int read_track(struct td_manifest *m, const json_t *o)
 {
-    struct td_manifest_track t = {.offset_us = 0};
+    struct td_manifest_track t = {.offset_us = TD_MANIFEST_NO_TIME};
     GET_TEXT(o, "participant", t.participant);
     GET_TEXT(o, "name", t.name);
     GET_TEXT(o, "sid", t.sid);

@@ -34,7 +34,8 @@ struct td_manifest_track {
     char kind[TD_MANIFEST_WORD_MAX];  /* "audio", "video" */
     char role[TD_MANIFEST_WORD_MAX];  /* "camera", "microphone", "screen" … */
     char codec[TD_MANIFEST_WORD_MAX]; /* "H264" */
-    int64_t offset_us;                /* of its first frame on the recording's time line */
+    int64_t offset_us;                /* of its first frame on the recording's time line;
+                                         TD_MANIFEST_NO_TIME */
 };
 
 struct td_manifest_part {

@@ -498,6 +498,8 @@ static void media_candidate(void *target, const void *payload)
 
 static void tear_down(struct td_peer *p)
 {
+    if (p->events.silenced != NULL)
+        p->events.silenced(p->events.ctx);
     if (p->dtls != NULL && p->ice_up)
         td_dtls_shutdown(p->dtls);
     p->dtls = td_dtls_free(p->dtls);

@@ -43,6 +43,9 @@ struct td_peer_events {
     /* Media loop: a decrypted RTP or RTCP datagram, writable, valid during the call. */
     void *media_ctx;
     void (*packet)(void *media_ctx, uint8_t *bytes, size_t len, int64_t now_us);
+    /* Media loop, with `ctx`: td_peer_close has arrived there. Nothing may be sent from here on,
+     * because the control loop frees the peer at any moment after it. May be NULL. */
+    void (*silenced)(void *ctx);
 };
 
 struct td_peer_config {

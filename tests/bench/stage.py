@@ -66,6 +66,15 @@ def cpu_ms(pid):
     return ticks, exact / 1e6
 
 
+def cpu_ms_by_thread(pid):
+    """CPU time of the threads that live now, by their names."""
+    total = {}
+    for path in glob.glob(f"/proc/{pid}/task/*"):
+        name = _read(path + "/comm").strip()
+        total[name] = total.get(name, 0) + int(_read(path + "/schedstat").split()[0]) / 1e6
+    return total
+
+
 def memory_kb(pid):
     """VmRSS, VmHWM, RssAnon, RssFile, RssShmem, and the number of threads."""
     rows = dict(line.split(":", 1) for line in _read(f"/proc/{pid}/status").splitlines())

@@ -27,6 +27,7 @@ struct livekit {
     struct td_livekit_tracks tracks;
     struct td_signal *signal;
     struct td_peer *peer;
+    struct td_peer *sender;        /* media loop: the peer until it closes, for feedback */
     struct td_trickle local;       /* our candidates */
     char self[TD_SOURCE_TEXT_MAX]; /* our participant sid */
     bool joined;
@@ -227,6 +228,16 @@ static void on_offer(struct livekit *l, const Lk__SessionDescription *descriptio
 
 /* ---- what the server says ---- */
 
+/* Said once: the counter goes on with every update. */
+static void note_refused(struct livekit *l, uint64_t before)
+{
+    if (before == 0 && l->tracks.refused > 0)
+        td_log_line(l->config.log, TD_LOG_WARN,
+                    "event=room_too_large text=\"more than %u tracks or %u participants; the rest is "
+                    "left out\"",
+                    TD_TRACKS_MAX, TD_PARTICIPANTS_MAX);
+}
+
 static void on_join(struct livekit *l, const Lk__JoinResponse *join)
 {
     if (l->joined)
@@ -238,14 +249,17 @@ static void on_join(struct livekit *l, const Lk__JoinResponse *join)
                        join->room != NULL ? join->room->name : "");
     for (size_t i = 0; i < join->n_other_participants; i++)
         td_livekit_tracks_participant(&l->tracks, join->other_participants[i]);
+    note_refused(l, 0);
 }
 
 static void on_update(struct livekit *l, const Lk__ParticipantUpdate *update)
 {
+    uint64_t refused = l->tracks.refused;
     for (size_t i = 0; i < update->n_participants; i++) {
         if (strcmp(update->participants[i]->sid, l->self) != 0)
             td_livekit_tracks_participant(&l->tracks, update->participants[i]);
     }
+    note_refused(l, refused);
 }
 
 static void on_leave(struct livekit *l, const Lk__LeaveRequest *leave)
@@ -355,6 +369,12 @@ static void on_peer_candidate(void *ctx, const char *candidate)
         td_trickle_add(&l->local, candidate);
 }
 
+static void on_peer_silenced(void *ctx)
+{
+    struct livekit *l = ctx;
+    l->sender = NULL;
+}
+
 static void on_peer_closed(void *ctx)
 {
     struct livekit *l = ctx;
@@ -363,9 +383,11 @@ static void on_peer_closed(void *ctx)
     maybe_end(l);
 }
 
+/* The peer may be gone well before the source has ended. */
 static int livekit_send_rtcp(struct td_source *source, const uint8_t *bytes, size_t len)
 {
-    return td_peer_send_rtcp(((struct livekit *)source)->peer, bytes, len);
+    struct td_peer *sender = ((struct livekit *)source)->sender;
+    return sender != NULL ? td_peer_send_rtcp(sender, bytes, len) : -TD_E_STATE;
 }
 
 /* ---- making and freeing ---- */
@@ -436,10 +458,12 @@ static int open_peer(struct livekit *l, const struct td_media_sink *sink, struct
         .state = on_peer_state,
         .candidate = on_peer_candidate,
         .closed = on_peer_closed,
+        .silenced = on_peer_silenced,
         .media_ctx = sink->ctx,
         .packet = sink->packet,
     };
     int r = td_peer_new(&config, &events, &l->peer);
+    l->sender = l->peer; /* before the media loop is told of this source */
     return r < 0 ? td_fail_set(ret_fail, r, "No media transport: %s.", td_err_text(r)) : 0;
 }
 

@@ -232,6 +232,11 @@ static void on_connected(GObject *source, GAsyncResult *result, gpointer data)
         return;
     }
     struct td_signal *s = data;
+    if (s->state != CONNECTING) { /* closed meanwhile: that is reported by its own timer */
+        g_clear_object(&socket);
+        g_clear_error(&error);
+        return;
+    }
     if (socket == NULL && soup_message_get_status(s->upgrade) != SOUP_STATUS_NONE) {
         explain(s);
     } else if (socket == NULL) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "source/livekit/tracks.h"
 
-#include <stdio.h>
+#include <glib.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -22,13 +22,25 @@ void td_livekit_tracks_done(struct td_livekit_tracks *t)
         free(t->participants[--t->participant_count]);
 }
 
+/* Cut between characters; what is no UTF-8 is replaced: both end up in JSON. */
 static void copy_text(char ret_text[static TD_SOURCE_TEXT_MAX], const char *text)
 {
-    (void)snprintf(ret_text, TD_SOURCE_TEXT_MAX, "%s", text != NULL ? text : "");
+    char *valid = g_utf8_make_valid(text != NULL ? text : "", -1);
+    size_t len = strlen(valid);
+    if (len >= TD_SOURCE_TEXT_MAX) {
+        len = TD_SOURCE_TEXT_MAX - 1;
+        while (len > 0 && ((unsigned char)valid[len] & 0xc0) == 0x80)
+            len--;
+    }
+    memcpy(ret_text, valid, len);
+    ret_text[len] = '\0';
+    g_free(valid);
 }
 
-static struct td_livekit_track *by_sid(const struct td_livekit_tracks *t, const char *sid)
+static struct td_livekit_track *by_sid(const struct td_livekit_tracks *t, const char *wanted)
 {
+    char sid[TD_SOURCE_TEXT_MAX]; /* as it was kept */
+    copy_text(sid, wanted);
     for (unsigned i = 0; i < t->track_count; i++) {
         if (strcmp(t->tracks[i]->info.sid, sid) == 0)
             return t->tracks[i];
@@ -122,7 +134,8 @@ static void announce(struct td_livekit_tracks *t, struct td_livekit_track *track
 static void read_track(struct td_livekit_tracks *t, const Lk__ParticipantInfo *participant,
                        const Lk__TrackInfo *info)
 {
-    if (info->type != LK__TRACK_TYPE__AUDIO && info->type != LK__TRACK_TYPE__VIDEO)
+    bool media = info->type == LK__TRACK_TYPE__AUDIO || info->type == LK__TRACK_TYPE__VIDEO;
+    if (!media || info->sid[0] == '\0')
         return;
     struct td_livekit_track *track = by_sid(t, info->sid);
     if (track == NULL)
@@ -141,8 +154,10 @@ static void read_track(struct td_livekit_tracks *t, const Lk__ParticipantInfo *p
 static struct td_livekit_participant *
 participant_of(struct td_livekit_tracks *t, const Lk__ParticipantInfo *info, unsigned *ret_index)
 {
+    char identity[TD_SOURCE_TEXT_MAX]; /* as it was kept: LiveKit's may have 256 bytes */
+    copy_text(identity, info->identity);
     for (unsigned i = 0; i < t->participant_count; i++) {
-        if (strcmp(t->participants[i]->identity, info->identity) == 0) {
+        if (strcmp(t->participants[i]->identity, identity) == 0) {
             *ret_index = i;
             return t->participants[i];
         }
@@ -199,9 +214,11 @@ void td_livekit_tracks_participant(struct td_livekit_tracks *t, const Lk__Partic
 {
     unsigned index = 0;
     struct td_livekit_participant *p = participant_of(t, info, &index);
+    char sid[TD_SOURCE_TEXT_MAX];
+    copy_text(sid, info->sid);
     if (info->state == LK__PARTICIPANT_STATE__DISCONNECTED) {
         /* A late goodbye of a session that the same identity has replaced does not count. */
-        if (p != NULL && strcmp(p->sid, info->sid) == 0)
+        if (p != NULL && strcmp(p->sid, sid) == 0)
             gone(t, index);
         return;
     }
@@ -209,16 +226,16 @@ void td_livekit_tracks_participant(struct td_livekit_tracks *t, const Lk__Partic
         p = arrived(t, info);
     if (p == NULL)
         return;
-    if (strcmp(p->sid, info->sid) != 0) {
+    if (strcmp(p->sid, sid) != 0) {
         /* Reconnected in full: same identity, everything else is new. */
         remove_tracks_of(t, p->sid, false);
-        copy_text(p->sid, info->sid);
+        memcpy(p->sid, sid, sizeof(p->sid));
     }
     for (unsigned i = 0; i < t->track_count; i++)
         t->tracks[i]->seen = false;
     for (size_t i = 0; i < info->n_tracks; i++)
         read_track(t, info, info->tracks[i]);
-    remove_tracks_of(t, info->sid, true);
+    remove_tracks_of(t, sid, true);
 }
 
 static bool binding_equal(const struct td_track_binding *a, const struct td_track_binding *b)
@@ -244,6 +261,7 @@ static void read_section(struct td_livekit_tracks *t, const struct td_sdp_sectio
         track = new_track(t, section->track_id);
     if (track == NULL)
         return;
+    track->seen = true;
     binding.handle = track->info.handle;
     if (binding_equal(&binding, &track->binding))
         return;
@@ -254,6 +272,13 @@ static void read_section(struct td_livekit_tracks *t, const struct td_sdp_sectio
 
 void td_livekit_tracks_offer(struct td_livekit_tracks *t, const struct td_sdp *offer)
 {
+    for (unsigned i = 0; i < t->track_count; i++)
+        t->tracks[i]->seen = false;
     for (unsigned i = 0; i < offer->section_count; i++)
         read_section(t, &offer->sections[i]);
+    /* What never was announced and is not offered any more would fill the table up. */
+    for (unsigned i = t->track_count; i > 0; i--) {
+        if (!t->tracks[i - 1]->announced && !t->tracks[i - 1]->seen)
+            remove_track(t, i - 1);
+    }
 }

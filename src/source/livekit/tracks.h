@@ -22,7 +22,7 @@ struct td_livekit_track {
     char participant_sid[TD_SOURCE_TEXT_MAX];
     struct td_track_binding binding; /* ssrc 0 = not in an offer yet */
     bool announced;                  /* by signalling; an offer may come first */
-    bool seen;                       /* in the snapshot that is being read */
+    bool seen;                       /* in the snapshot or offer that is being read */
 };
 
 struct td_livekit_participant {

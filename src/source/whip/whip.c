@@ -18,6 +18,7 @@ struct whip {
     struct td_source_events events;
     char room[TD_SOURCE_TEXT_MAX];
     struct td_peer *peer;
+    struct td_peer *sender; /* media loop: the peer until it closes, for feedback */
     struct td_sdp *offer;
     td_whip_answer_fn *answered; /* NULL once called */
     void *answer_ctx;
@@ -54,6 +55,12 @@ static void end(struct whip *w, enum td_end_reason reason, int code, const char 
     w->timer = 0;
     answer_failed(w);
     td_peer_close(w->peer);
+}
+
+static void on_peer_silenced(void *ctx)
+{
+    struct whip *w = ctx;
+    w->sender = NULL;
 }
 
 static void on_peer_closed(void *ctx)
@@ -219,6 +226,29 @@ static int check_offer(const struct td_sdp *offer, struct td_fail *ret_fail)
                        "The offer sends nothing that can be recorded (H.264, VP8, Opus).");
 }
 
+static int read_offer(const char *text, size_t len, struct td_fail *ret_fail,
+                      struct td_sdp **ret_offer)
+{
+    struct td_sdp *offer = NULL;
+    int r = td_sdp_parse(text, len, &offer);
+    if (r < 0)
+        return td_fail_set(ret_fail, r, "The offer is not a valid session description.");
+    r = check_offer(offer, ret_fail);
+    if (r == 0)
+        *ret_offer = offer;
+    else
+        td_sdp_free(offer);
+    return r;
+}
+
+int td_whip_check(const char *offer, size_t offer_len, struct td_fail *ret_fail)
+{
+    struct td_sdp *parsed = NULL;
+    int r = read_offer(offer, offer_len, ret_fail, &parsed);
+    td_sdp_free(parsed);
+    return r;
+}
+
 static int set_remote(struct whip *w)
 {
     const struct td_sdp_section *transport = td_binding_transport(w->offer);
@@ -260,9 +290,11 @@ static struct td_source *whip_free(struct td_source *source)
     return NULL;
 }
 
+/* The peer may be gone well before the source has ended. */
 static int whip_send_rtcp(struct td_source *source, const uint8_t *bytes, size_t len)
 {
-    return td_peer_send_rtcp(((struct whip *)source)->peer, bytes, len);
+    struct td_peer *sender = ((struct whip *)source)->sender;
+    return sender != NULL ? td_peer_send_rtcp(sender, bytes, len) : -TD_E_STATE;
 }
 
 static const struct td_source_ops whip_ops = {
@@ -289,10 +321,13 @@ static int open_peer(struct whip *w, const struct td_media_sink *sink)
         .state = on_peer_state,
         .candidate = on_peer_candidate,
         .closed = on_peer_closed,
+        .silenced = on_peer_silenced,
         .media_ctx = sink->ctx,
         .packet = sink->packet,
     };
-    return td_peer_new(&config, &events, &w->peer);
+    int r = td_peer_new(&config, &events, &w->peer);
+    w->sender = w->peer; /* before the media loop is told of this source */
+    return r;
 }
 
 int td_whip_new(const struct td_whip_config *config, const char *offer, size_t offer_len,
@@ -309,11 +344,7 @@ int td_whip_new(const struct td_whip_config *config, const char *offer, size_t o
     w->answered = answered;
     w->answer_ctx = ctx;
     (void)snprintf(w->room, sizeof(w->room), "%s", config->room);
-    int r = td_sdp_parse(offer, offer_len, &w->offer);
-    if (r < 0)
-        (void)td_fail_set(ret_fail, r, "The offer is not a valid session description.");
-    if (r == 0)
-        r = check_offer(w->offer, ret_fail);
+    int r = read_offer(offer, offer_len, ret_fail, &w->offer);
     if (r == 0 && (r = open_peer(w, sink)) < 0)
         (void)td_fail_set(ret_fail, r, "No media transport: %s.", td_err_text(r));
     if (r < 0) {

@@ -35,7 +35,10 @@ struct td_whip_config {
 /* Called once, later: the answer (gathering done, candidates inside), or NULL with the reason. */
 typedef void td_whip_answer_fn(void *ctx, const char *answer, const struct td_fail *fail);
 
-/* 0, or negative with a sentence when the offer cannot be used (-TD_E_PARSE, -TD_E_UNSUPPORTED). */
+/* Whether td_whip_new could use this offer: 0, or negative with a sentence (-TD_E_PARSE,
+ * -TD_E_UNSUPPORTED, -TD_E_LIMIT). Makes nothing. */
+TD_MUST int td_whip_check(const char *offer, size_t offer_len, struct td_fail *ret_fail);
+/* 0, or negative with a sentence when the offer cannot be used, as td_whip_check. */
 TD_MUST int td_whip_new(const struct td_whip_config *config, const char *offer, size_t offer_len,
                         const struct td_source_events *events, const struct td_media_sink *sink,
                         td_whip_answer_fn *answered, void *ctx, struct td_fail *ret_fail,

@@ -56,7 +56,9 @@ async def publish_video(room, options, start):
 
 
 async def publish_audio(room, start):
-    source = rtc.AudioSource(pattern.RATE_HZ, 1, queue_size_ms=50)
+    # Without a queue sound goes straight into the encoder: with one, a machine that stood still for a
+    # moment leaves it late for ever.
+    source = rtc.AudioSource(pattern.RATE_HZ, 1, queue_size_ms=0)
     track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
     publish = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=False)
     await room.local_participant.publish_track(track, publish)

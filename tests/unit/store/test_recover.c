@@ -602,7 +602,7 @@ static void test_fails_anywhere(void **state)
     struct fixture *f = *state;
     for (int sticky = 0; sticky < 2; sticky++) {
         bool reached = true;
-        for (unsigned long long n = 1; reached; n += sticky == 1 ? 5 : 1) {
+        for (unsigned long long n = 1; reached; n += sticky == 1 ? 7 : 2) {
             die(f, interleaved);
             f->gate.calls = 0;
             f->gate.fail_at = n;
@@ -624,7 +624,7 @@ static void test_killed_anywhere(void **state)
 {
     struct fixture *f = *state;
     bool reached = true;
-    for (unsigned long long n = 1; reached; n += 2) {
+    for (unsigned long long n = 1; reached; n += 3) {
         die(f, interleaved);
         pid_t pid = fork();
         assert_true(pid >= 0);

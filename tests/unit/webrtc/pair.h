@@ -40,6 +40,7 @@ struct pair_end {
     atomic_uint rtcp;
     atomic_uint damaged;
     atomic_uint sent;
+    atomic_uint silenced;
     atomic_int send_error;
     uint32_t ssrc;
 };

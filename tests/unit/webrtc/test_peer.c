@@ -560,12 +560,21 @@ static void on_closed(void *ctx)
 {
     struct pair_end *end = ctx;
 
+    assert_int_equal(atomic_load(&end->silenced), 1); /* before it, and only once */
     end->closed = true;
+}
+
+static void on_silenced(void *ctx)
+{
+    struct pair_end *end = ctx;
+
+    atomic_fetch_add(&end->silenced, 1);
 }
 
 static void solo_open(struct pair *solo, const struct td_ice_ops *transport, bool full_mailbox)
 {
-    struct td_peer_events events = {.ctx = &solo->a, .state = on_state, .closed = on_closed};
+    struct td_peer_events events = {
+        .ctx = &solo->a, .state = on_state, .closed = on_closed, .silenced = on_silenced};
     struct td_peer_config config = {.transport = transport, .loopback_only = true};
 
     memset(solo, 0, sizeof(*solo));
