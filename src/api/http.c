@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "auth/bearer.h"
+#include "source/source.h"
 
 #define ROUTES_MAX 16u
 
@@ -61,6 +62,17 @@ void td_http_method(SoupServerMessage *message, const char *allowed)
                     "This resource does not have that method.");
     soup_message_headers_replace(soup_server_message_get_response_headers(message), "Allow",
                                  allowed);
+}
+
+bool td_http_is_room(const char *path)
+{
+    if (path[0] == '\0' || strlen(path) >= TD_SOURCE_TEXT_MAX || !g_utf8_validate(path, -1, NULL))
+        return false;
+    for (const char *p = path; *p != '\0'; p++) {
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            return false;
+    }
+    return true;
 }
 
 /* ---- requests ---- */
@@ -209,8 +221,13 @@ int td_http_new(const struct td_http_config *config, struct td_fail *ret_fail,
     if (h == NULL)
         return td_fail_set(ret_fail, -ENOMEM, "Out of memory.");
     h->log = config->log;
-    for (size_t i = 0; i < config->token_count && i < TD_HTTP_TOKENS_MAX; i++)
+    for (size_t i = 0; i < config->token_count && i < TD_HTTP_TOKENS_MAX; i++) {
+        if (config->tokens[i][0] == '\0') {
+            free(h);
+            return td_fail_set(ret_fail, -TD_E_USAGE, "An empty token protects nothing.");
+        }
         h->tokens[h->token_count++] = config->tokens[i];
+    }
     h->server = soup_server_new("server-header", "tapedeck", NULL);
     soup_server_add_handler(h->server, NULL, on_nothing, NULL, NULL);
     int r = start_listening(h, config, ret_fail);

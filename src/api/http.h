@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * http: the daemon's HTTP server: listening, request bodies within limits, JSON and problem answers.
+ * http: the daemon's HTTP server: listening, bounded request bodies, JSON and problem answers.
  * Owner: the serve command.
  * Thread: control loop.
  * Bound: TD_HTTP_BODY_MAX of a request body, ROUTES_MAX routes.
@@ -36,7 +36,8 @@ struct td_http *td_http_free(struct td_http *h);
 /* "127.0.0.1:8000" with the real port. */
 const char *td_http_address(const struct td_http *h);
 
-/* `path` is what follows the prefix, without a leading '/': "" or "abc/def". The body is complete. */
+/* `path` is what follows the prefix, without a leading '/': "" or "abc/def". The body is all
+ * there. */
 typedef void td_http_route_fn(void *ctx, SoupServerMessage *message, const char *path);
 /* `open`: without a token too (healthz). */
 void td_http_route(struct td_http *h, const char *prefix, bool open, td_http_route_fn *fn,
@@ -47,6 +48,9 @@ void td_http_json(SoupServerMessage *message, unsigned status, json_t *body);
 /* RFC 9457 problem details with a stable `code`. */
 void td_http_problem(SoupServerMessage *message, unsigned status, const char *code,
                      const char *detail);
+/* Whether what a path says can be a room: one to TD_SOURCE_TEXT_MAX - 1 bytes of printable UTF-8.
+ */
+bool td_http_is_room(const char *path);
 /* 405 with Allow. */
 void td_http_method(SoupServerMessage *message, const char *allowed);
 

@@ -30,6 +30,7 @@ struct td_recordings {
     bool stopping;
     void (*done)(void *ctx);
     void *done_ctx;
+    guint done_source; /* 0 = none */
 };
 
 int td_recordings_new(const struct td_recordings_config *config,
@@ -54,6 +55,8 @@ struct td_recordings *td_recordings_free(struct td_recordings *r)
 {
     if (r == NULL)
         return NULL;
+    if (r->done_source != 0)
+        g_source_remove(r->done_source);
     while (r->count > 0)
         free_recording(r->items[--r->count]);
     free(r);
@@ -136,14 +139,20 @@ static void on_changed(void *ctx, struct td_session *session)
         settle(recording);
 }
 
-static gboolean finish(gpointer data)
+static void finish(struct td_recordings *r)
 {
-    struct td_recordings *r = data;
     if (r->running == 0 && r->done != NULL) {
         void (*done)(void *ctx) = r->done;
         r->done = NULL;
         done(r->done_ctx);
     }
+}
+
+static gboolean on_idle(gpointer data)
+{
+    struct td_recordings *r = data;
+    r->done_source = 0;
+    finish(r);
     return G_SOURCE_REMOVE;
 }
 
@@ -157,7 +166,7 @@ static void on_ended(void *ctx, struct td_session *session)
     recording->session = td_session_free(session);
     r->running--;
     forget_oldest(r);
-    (void)finish(r);
+    finish(r);
 }
 
 static int new_recording(struct td_recordings *r, const char *room, struct td_fail *ret_fail,
@@ -245,7 +254,9 @@ int td_recordings_whip(struct td_recordings *r, const char *room, const char *of
                        struct td_fail *ret_fail, struct td_recording **ret_recording)
 {
     struct td_recording *recording = NULL;
-    int err = new_recording(r, room, ret_fail, &recording);
+    int err = td_whip_check(offer, offer_len, ret_fail); /* before a folder is made for it */
+    if (err == 0)
+        err = new_recording(r, room, ret_fail, &recording);
     if (err < 0)
         return err;
     struct td_whip_config config = {
@@ -329,7 +340,8 @@ void td_recordings_stop_all(struct td_recordings *r, const char *reason, void (*
     for (unsigned i = r->count; i > 0; i--)
         td_recording_stop(r->items[i - 1], reason);
     /* From the loop, so that `done` never comes within this call. */
-    (void)g_idle_add(finish, r);
+    if (r->done_source == 0)
+        r->done_source = g_idle_add(on_idle, r);
 }
 
 unsigned td_recordings_running(const struct td_recordings *r)

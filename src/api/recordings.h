@@ -71,7 +71,7 @@ const struct td_fail *td_recording_fail(const struct td_recording *recording);
 /* New references. */
 json_t *td_recording_json(const struct td_recording *recording);
 json_t *td_recordings_json(const struct td_recordings *r);
-/* Stops all; `done` once none runs (perhaps at once). */
+/* Stops all; `done` once none runs, never from within this call. */
 void td_recordings_stop_all(struct td_recordings *r, const char *reason, void (*done)(void *ctx),
                             void *ctx);
 unsigned td_recordings_running(const struct td_recordings *r);

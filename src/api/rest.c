@@ -84,12 +84,6 @@ static void start_room(struct td_rest *r, SoupServerMessage *message, const char
     free(start);
 }
 
-/* The room is one path element; libsoup has decoded it. */
-static bool is_room(const char *path)
-{
-    return path[0] != '\0' && strlen(path) < TD_SOURCE_TEXT_MAX;
-}
-
 static void no_room(SoupServerMessage *message)
 {
     td_http_problem(message, SOUP_STATUS_NOT_FOUND, "no_such_recording",
@@ -100,7 +94,7 @@ static void on_start(void *ctx, SoupServerMessage *message, const char *path)
 {
     if (!is_post(message))
         td_http_method(message, "POST");
-    else if (!is_room(path))
+    else if (!td_http_is_room(path))
         td_http_problem(message, SOUP_STATUS_BAD_REQUEST, "no_room",
                         "Name the room: /api/recording/start/ROOM.");
     else

@@ -36,6 +36,10 @@ static void answer_failure(SoupServerMessage *message, const struct td_fail *fai
     case -TD_E_LIMIT:
         td_http_problem(message, SOUP_STATUS_UNPROCESSABLE_ENTITY, "bad_offer", fail->text);
         break;
+    case 0: /* stopped before it could answer */
+        td_http_problem(message, SOUP_STATUS_SERVICE_UNAVAILABLE, "stopped",
+                        "The recording was stopped before the answer was ready.");
+        break;
     case -TD_E_STATE:
         td_http_problem(message, SOUP_STATUS_SERVICE_UNAVAILABLE, "unavailable", fail->text);
         break;
@@ -103,7 +107,7 @@ static void take_offer(struct td_whip_endpoint *e, SoupServerMessage *message, c
 
 static void on_post(struct td_whip_endpoint *e, SoupServerMessage *message, const char *room)
 {
-    if (room[0] == '\0' || strlen(room) >= TD_SOURCE_TEXT_MAX)
+    if (!td_http_is_room(room))
         td_http_problem(message, SOUP_STATUS_BAD_REQUEST, "no_room",
                         "Name the room: POST /whip/ROOM.");
     else if (!has_type(message, SDP_TYPE))

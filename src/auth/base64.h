@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * base64: RFC 4648 text of bytes: section 4 (padded) and section 5 (URL-safe, here without
- * padding). Owner: the caller's buffers. Thread: any. Bound: the buffers' sizes. Does not: skip
- * white space, accept the other alphabet, or accept a text that no encoder makes.
+ * base64: RFC 4648 text of bytes: section 4 (padded) and section 5 (URL-safe, not padded here).
+ * Owner: the caller's buffers.
+ * Thread: any.
+ * Bound: the buffers' sizes.
+ * Does not: skip white space, accept the other alphabet, or a text that no encoder makes.
  */
 #ifndef TD_AUTH_BASE64_H
 #define TD_AUTH_BASE64_H

@@ -366,7 +366,7 @@ static int tour(struct demo *d)
     if (r < 0)
         return r;
     printf("tapedeck demo: a recording that is killed, and what is left of it.\n"
-           "All of it on 127.0.0.1 and in %s.\n",
+           "All of it happens on 127.0.0.1 and in %s\n",
            d->stage.folder);
     for (size_t i = 0; r == 0 && i < sizeof(acts) / sizeof(acts[0]); i++)
         r = acts[i](d);

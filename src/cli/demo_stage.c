@@ -50,7 +50,9 @@ static void forget_environment(void)
  * daemon finds a place by itself. */
 static void open_runtime(struct td_stage *s)
 {
-    if (td_layout_path(s->runtime, "/dev/shm/tapedeck-demo-XXXXXX") < 0 ||
+    const char *place = getenv("RUNTIME_DIRECTORY");
+    bool usable = place != NULL && place[0] == '/' && strchr(place, ':') == NULL;
+    if (td_layout_path(s->runtime, "%s/tapedeck-demo-XXXXXX", usable ? place : "/dev/shm") < 0 ||
         mkdtemp(s->runtime) == NULL)
         s->runtime[0] = '\0';
 }

@@ -91,6 +91,13 @@ void td_progress_tick(struct td_progress *p, const struct td_session *session, i
         print_line(p, session);
 }
 
+/* A name from the network must not steer the terminal. */
+static void print_name(const char *name)
+{
+    for (const char *p = name; *p != '\0'; p++)
+        putchar((unsigned char)*p < ' ' || *p == 0x7f ? '?' : *p);
+}
+
 void td_progress_ended(struct td_progress *p, const struct td_session *session)
 {
     end_line(p);
@@ -100,10 +107,12 @@ void td_progress_ended(struct td_progress *p, const struct td_session *session)
     }
     struct td_session_status s;
     td_session_status(session, &s);
-    for (unsigned i = 0; i < s.output_count; i++)
-        printf("%s  %.3f s  %" PRIu64 " bytes  (%s)\n", s.outputs[i].file,
-               (double)s.outputs[i].duration_ms / 1e3, s.outputs[i].bytes,
-               s.outputs[i].participant);
+    for (unsigned i = 0; i < s.output_count; i++) {
+        printf("%s  %.3f s  %" PRIu64 " bytes  (", s.outputs[i].file,
+               (double)s.outputs[i].duration_ms / 1e3, s.outputs[i].bytes);
+        print_name(s.outputs[i].participant);
+        printf(")\n");
+    }
     if (s.fail->code != 0)
         fprintf(stderr, "tapedeck: %s\n", s.fail->text);
     else if (s.output_count == 0)

@@ -210,6 +210,7 @@ struct walk {
     bool dry_run;
     unsigned depth;
     unsigned recovered; /* growing files of this folder */
+    unsigned dead;      /* growing files that nobody owns and that hold nothing playable */
     unsigned locked;    /* growing files that a running recorder owns */
     int64_t kept_ms;
     void (*each)(void *ctx, const struct td_recover_report *report);
@@ -252,8 +253,9 @@ static int save_manifest(struct td_fs *fs, const char *path, const struct td_man
     return r;
 }
 
-/* The part in its folder's manifest gets its final name and measures. */
-static int note_part(struct walk *w, const struct td_recover_report *report)
+/* The part in its folder's manifest gets its final name and measures; one that holds nothing
+ * playable keeps its name. */
+static int note_part(struct walk *w, const struct td_recover_report *report, bool playable)
 {
     char path[TD_PATH_MAX];
     int r = td_layout_path(path, "%s/manifest.json", w->folder);
@@ -263,13 +265,16 @@ static int note_part(struct walk *w, const struct td_recover_report *report)
     if (r < 0)
         return r == -ENOENT ? 0 : r;
     struct td_manifest_part *part = manifest_part(&m, td_layout_name(report->path));
-    if (part != NULL) {
+    if (part != NULL && playable) {
         TD_MANIFEST_SET(part->file, td_layout_name(report->final));
         TD_MANIFEST_SET(part->state, "recovered");
         part->bytes = report->bytes_after;
         part->duration_ms = report->scan.duration_us / TD_US_PER_MS;
-        r = save_manifest(w->fs, path, &m);
+    } else if (part != NULL) {
+        TD_MANIFEST_SET(part->state, "failed");
     }
+    if (part != NULL)
+        r = save_manifest(w->fs, path, &m);
     td_manifest_done(&m);
     return r;
 }
@@ -279,14 +284,19 @@ static int recover_entry(struct walk *w, const char *path)
     struct td_recover_report report;
     int r = td_recover_file(w->fs, path, w->dry_run, &report);
     w->locked += r == TD_RECOVER_LOCKED;
-    if (r == TD_RECOVER_LOCKED || r == TD_RECOVER_NOTHING)
+    if (r == TD_RECOVER_LOCKED)
         return 0;
+    bool dead = r == TD_RECOVER_NOTHING || r == -TD_E_DAMAGED;
+    w->dead += dead;
     if (r == 0) {
         w->recovered++;
         w->kept_ms = report.scan.duration_us / TD_US_PER_MS;
-        if (!w->dry_run)
-            report.error = note_part(w, &report);
     }
+    int noted = (r == 0 || dead) && !w->dry_run ? note_part(w, &report, r == 0) : 0;
+    if (report.error == 0)
+        report.error = noted;
+    if (r == TD_RECOVER_NOTHING && noted == 0)
+        return 0;
     w->each(w->ctx, &report);
     return 0;
 }
@@ -347,6 +357,39 @@ static bool ended(const struct td_manifest *m)
            strcmp(m->state, "aborted") == 0;
 }
 
+/* Killed between a part's last name and the manifest that says so: count of parts set right. */
+static unsigned settle_parts(struct walk *w, struct td_manifest *m)
+{
+    unsigned settled = 0;
+    for (size_t i = 0; i < m->output_count; i++) {
+        for (size_t k = 0; k < m->outputs[i].part_count; k++) {
+            struct td_manifest_part *part = &m->outputs[i].parts[k];
+            char growing[TD_PATH_MAX];
+            char final[TD_PATH_MAX];
+            if (strcmp(part->state, "growing") != 0 ||
+                td_layout_path(growing, "%s/%s", w->folder, part->file) < 0 ||
+                td_layout_is_growing(growing, final) != 1 || exists(w->fs, growing) ||
+                !exists(w->fs, final))
+                continue;
+            TD_MANIFEST_SET(part->file, td_layout_name(final));
+            TD_MANIFEST_SET(part->state, "complete");
+            settled++;
+        }
+    }
+    return settled;
+}
+
+static bool is_stored(const struct td_manifest *m)
+{
+    for (size_t i = 0; i < m->output_count; i++) {
+        for (size_t k = 0; k < m->outputs[i].part_count; k++) {
+            if (strcmp(m->outputs[i].parts[k].state, "failed") != 0)
+                return true;
+        }
+    }
+    return false;
+}
+
 /* A recording whose process died ends as complete (interrupted) once its files are whole. */
 static int close_recording(struct walk *w)
 {
@@ -358,15 +401,12 @@ static int close_recording(struct walk *w)
     if (r < 0)
         return r == -ENOENT ? 0 : r;
     /* Without a file to recover it may belong to a recorder that has just begun. */
-    if (!ended(&m) && w->recovered > 0) {
-        bool stored = false;
-        for (size_t i = 0; i < m.output_count; i++)
-            stored = stored || m.outputs[i].part_count > 0;
-        TD_MANIFEST_SET(m.state, stored ? "complete" : "aborted");
+    if (!ended(&m) && settle_parts(w, &m) + w->recovered + w->dead > 0) {
+        TD_MANIFEST_SET(m.state, is_stored(&m) ? "complete" : "failed");
         TD_MANIFEST_SET(m.reason, "interrupted");
         m.ended_us = td_clock_wall_us();
         r = note_timeline(w->fs, w->folder, TD_TIMELINE_INTERRUPTED, w->kept_ms);
-        if (r == 0)
+        if (r == 0 && w->recovered > 0)
             r = note_timeline(w->fs, w->folder, TD_TIMELINE_RECOVERED, w->kept_ms);
         if (r == 0)
             r = save_manifest(w->fs, path, &m);

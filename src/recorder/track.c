@@ -231,6 +231,13 @@ static void deliver(struct td_track *t, struct td_frame *frame)
     t->sink.frame(t->sink.ctx, t, frame);
 }
 
+/* Frames that a depacketiser gave up by itself: too large, no memory, not what they claimed. */
+static uint64_t given_up(const struct td_depay *depay)
+{
+    const struct td_depay_stats *s = td_depay_stats(depay);
+    return s->broken + s->oversize;
+}
+
 static void consume(struct td_track *t, const struct td_rtp_packet *packet)
 {
     if (packet->payload_len == 0) {
@@ -242,9 +249,11 @@ static void consume(struct td_track *t, const struct td_rtp_packet *packet)
         t->stats.unknown_payload++;
         return;
     }
-    if (td_depay_push(t->depay, packet) < 0) {
+    uint64_t before = given_up(t->depay);
+    if (td_depay_push(t->depay, packet) < 0 || given_up(t->depay) != before) {
         open_gap(t);
         t->need_key = t->info.kind == TD_MEDIA_VIDEO;
+        t->want_pli = t->need_key;
     }
     struct td_frame frame;
     while (td_depay_pop(t->depay, &frame) == 1)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * report: reception statistics of one stream and its report block (RFC 3550 appendices A.1, A.3,
- * A.8). Owner: one track, embedded. Thread: the media loop's. Bound: fixed size. Does not: send; a
- * ticker asks for the block once a second.
+ * report: reception statistics of a stream and its report block (RFC 3550 A.1, A.3, A.8).
+ * Owner: one track, embedded.
+ * Thread: the media loop's.
+ * Bound: fixed size.
+ * Does not: send; a ticker asks for the block once a second.
  */
 #ifndef TD_RTP_REPORT_H
 #define TD_RTP_REPORT_H

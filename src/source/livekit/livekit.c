@@ -233,8 +233,8 @@ static void note_refused(struct livekit *l, uint64_t before)
 {
     if (before == 0 && l->tracks.refused > 0)
         td_log_line(l->config.log, TD_LOG_WARN,
-                    "event=room_too_large text=\"more than %u tracks or %u participants; the rest is "
-                    "left out\"",
+                    "event=room_too_large text=\"more than %u tracks or %u participants; the "
+                    "rest is left out\"",
                     TD_TRACKS_MAX, TD_PARTICIPANTS_MAX);
 }
 

@@ -3,7 +3,7 @@
  * trickle: ICE candidates as LiveKit's signalling carries them: JSON of RTCIceCandidateInit.
  * Owner: the livekit source or publisher, embedded.
  * Thread: control loop.
- * Bound: TD_CANDIDATES_MAX of our own kept for the first description; TD_TRICKLE_TEXT_MAX bytes each.
+ * Bound: TD_CANDIDATES_MAX of our own, of TD_TRICKLE_TEXT_MAX bytes, for the first description.
  * Does not: gather, or judge a candidate.
  */
 #ifndef TD_SOURCE_LIVEKIT_TRICKLE_H

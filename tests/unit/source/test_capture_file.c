@@ -255,7 +255,7 @@ static void test_limits(void **state)
     assert_true(td_capture_put_track(&wide, &many, 0, big, sizeof(big)) > 6000);
 
     /* A name that was cut inside of a character. */
-    strcpy(wide.name, "caf\xc3");
+    snprintf(wide.name, sizeof(wide.name), "caf\xc3");
     assert_true(td_capture_track_print(&wide, NULL, big, sizeof(big)) > 0);
     assert_int_equal(td_capture_track_parse(big, strcspn((char *)big, "}") + 2, &i, &b),
                      TD_CAPTURE_HAS_INFO);

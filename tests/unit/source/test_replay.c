@@ -189,7 +189,7 @@ static int start_bench(void **state)
     struct bench *b = calloc(1, sizeof(*b));
 
     assert_non_null(b);
-    strcpy(b->folder, "/tmp/td_replay_XXXXXX");
+    snprintf(b->folder, sizeof(b->folder), "/tmp/td_replay_XXXXXX");
     assert_non_null(mkdtemp(b->folder));
     snprintf(b->path, sizeof(b->path), "%s/a.tdcap", b->folder);
     assert_int_equal(td_loop_new("replay", &b->loop), 0);
