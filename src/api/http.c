@@ -123,6 +123,16 @@ static void on_early(SoupServer *server, SoupServerMessage *message, const char 
                         "The request body is larger than 1 MiB.");
 }
 
+/* One request a connection: libsoup 3.2.2 and 3.2.3 (Debian 12) never notice that a client closed
+ * an idle one, so that each health check would cost a descriptor for ever. */
+static void on_started(SoupServer *server, SoupServerMessage *message, gpointer data)
+{
+    (void)server;
+    (void)data;
+    soup_message_headers_replace(soup_server_message_get_response_headers(message), "Connection",
+                                 "close");
+}
+
 static void on_request(SoupServer *server, SoupServerMessage *message, const char *path,
                        GHashTable *query, gpointer data)
 {
@@ -229,6 +239,7 @@ int td_http_new(const struct td_http_config *config, struct td_fail *ret_fail,
         h->tokens[h->token_count++] = config->tokens[i];
     }
     h->server = soup_server_new("server-header", "tapedeck", NULL);
+    g_signal_connect(h->server, "request-started", G_CALLBACK(on_started), NULL);
     soup_server_add_handler(h->server, NULL, on_nothing, NULL, NULL);
     int r = start_listening(h, config, ret_fail);
     if (r < 0) {

@@ -15,6 +15,7 @@ struct td_recording {
     char room[TD_SOURCE_TEXT_MAX];
     char id[TD_ID_MAX];
     struct td_session *session; /* NULL once ended */
+    uint64_t ended_no;          /* in the order of their ends */
     struct td_source *whip;     /* NULL for other sources and once ended */
     td_recording_settled_fn *settled;
     void *settled_ctx;
@@ -27,6 +28,7 @@ struct td_recordings {
     struct td_recording *items[TD_RECORDINGS_RUNNING_MAX + TD_RECORDINGS_ENDED_MAX]; /* by age */
     unsigned count;
     unsigned running;
+    uint64_t ended_count;
     bool stopping;
     void (*done)(void *ctx);
     void *done_ctx;
@@ -74,12 +76,14 @@ static void forget_oldest(struct td_recordings *r)
 {
     if (r->count - r->running <= TD_RECORDINGS_ENDED_MAX)
         return;
+    unsigned oldest = r->count;
     for (unsigned i = 0; i < r->count; i++) {
-        if (r->items[i]->session == NULL) {
-            remove_item(r, i);
-            return;
-        }
+        if (r->items[i]->session == NULL &&
+            (oldest == r->count || r->items[i]->ended_no < r->items[oldest]->ended_no))
+            oldest = i;
     }
+    if (oldest < r->count)
+        remove_item(r, oldest);
 }
 
 static json_t *status_json(const struct td_session *session)
@@ -164,6 +168,7 @@ static void on_ended(void *ctx, struct td_session *session)
     recording->whip = NULL;
     settle(recording);
     recording->session = td_session_free(session);
+    recording->ended_no = ++r->ended_count;
     r->running--;
     forget_oldest(r);
     finish(r);
@@ -284,11 +289,16 @@ int td_recordings_whip(struct td_recordings *r, const char *room, const char *of
 
 struct td_recording *td_recordings_by_room(struct td_recordings *r, const char *room)
 {
+    struct td_recording *newest = NULL;
     for (unsigned i = r->count; i > 0; i--) {
-        if (strcmp(r->items[i - 1]->room, room) == 0)
-            return r->items[i - 1];
+        struct td_recording *item = r->items[i - 1];
+        if (strcmp(item->room, room) != 0)
+            continue;
+        if (item->session != NULL)
+            return item;
+        newest = newest == NULL ? item : newest;
     }
-    return NULL;
+    return newest;
 }
 
 struct td_recording *td_recordings_by_id(struct td_recordings *r, const char *id)

@@ -57,7 +57,8 @@ TD_MUST int td_recordings_start(struct td_recordings *r, const char *room,
 TD_MUST int td_recordings_whip(struct td_recordings *r, const char *room, const char *offer,
                                size_t offer_len, td_whip_answer_fn *answered, void *ctx,
                                struct td_fail *ret_fail, struct td_recording **ret_recording);
-/* The newest of a room, or the one with this id; NULL when there is none. */
+/* The newest of a room that runs, else the newest; or the one with this id. NULL = there is none.
+ */
 struct td_recording *td_recordings_by_room(struct td_recordings *r, const char *room);
 struct td_recording *td_recordings_by_id(struct td_recordings *r, const char *id);
 /* Nobody waits any more for what td_recordings_start promised. */

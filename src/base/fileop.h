@@ -36,7 +36,8 @@ struct td_file_op {
     size_t len;
 };
 
-/* emit: 0, or negative: the op was not taken and the emitter passes the error up. */
+/* emit: 0; positive: no room now, nothing was taken, the emitter undoes and passes it up; negative:
+ * the op was not taken and the emitter passes the error up. */
 struct td_op_sink {
     int (*emit)(void *ctx, const struct td_file_op *op);
     void *ctx;

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/control.h"
+#include "cli/format.h"
 #include "cli/progress.h"
 #include "recorder/layout.h"
 #include "recorder/recover.h"
@@ -110,7 +111,7 @@ static const struct td_mux_ops *format_of_extension(const char *name, const char
 {
     const char *dot = strrchr(name, '.');
     *ret_dot = dot;
-    return dot == NULL || dot == name ? NULL : td_mux_by_name(dot + 1);
+    return dot == NULL || dot == name ? NULL : td_format_by_name(dot + 1);
 }
 
 static int unsupported_extension(const struct record *r, const char *extension)
@@ -131,12 +132,8 @@ static int choose_output(struct record *r)
 {
     if (r->output == NULL || r->output[0] == '\0')
         return td_usage_error(r->command, "say where to: -o FILE or -o FOLDER/.");
-    if (r->format_name != NULL && strcmp(r->format_name, "auto") != 0) {
-        r->format = td_mux_by_name(r->format_name);
-        if (r->format == NULL)
-            return td_usage_error(r->command, "there is no format '%s'; use ts, mkv or auto.",
-                                  r->format_name);
-    }
+    if (td_format_option(r->command, r->format_name, &r->format) < 0)
+        return TD_EXIT_USAGE;
     struct td_fs_stat st;
     bool is_dir = td_fs_stat_path(td_fs_posix(), r->output, &st) == 0 && st.is_dir;
     r->folder = ends_with_slash(r->output) || is_dir;

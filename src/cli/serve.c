@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/control.h"
+#include "cli/format.h"
 #include "recorder/layout.h"
 #include "recorder/recover.h"
 
@@ -125,10 +126,10 @@ static void on_recovered(void *ctx, const struct td_recover_report *report)
 }
 
 /* Before anything new is written. A recovery that fails is an error in the log, not the end. */
-static void recover(struct serve *s)
+static void recover(struct serve *s, enum td_log_level level)
 {
     struct td_fs *fs = td_fs_posix();
-    td_log_init(&s->control.log, 2, TD_LOG_INFO);
+    td_log_init(&s->control.log, 2, level);
     int err = td_recover_pools(fs, s->runtime_dir, on_pool, s);
     if (err < 0)
         td_log_line(&s->control.log, TD_LOG_ERROR, "event=crash_pool_unreadable error=%s",
@@ -140,6 +141,9 @@ static void recover(struct serve *s)
     if (err < 0 && err != -ENOENT)
         td_log_line(&s->control.log, TD_LOG_ERROR, "event=recovery_failed path=%s error=%s", folder,
                     td_err_name(err));
+    err = td_recover_live_links(fs, s->data_dir);
+    if (err < 0)
+        td_log_line(&s->control.log, TD_LOG_ERROR, "event=live_links error=%s", td_err_name(err));
 }
 
 /* ---- running ---- */
@@ -201,7 +205,7 @@ static int run_daemon(struct serve *s, const struct td_mux_ops *format, enum td_
         .sync_interval_us = s->sync_us,
         .store = true,
     };
-    recover(s);
+    recover(s, level);
     if (td_control_start(&s->control, &config, on_interrupt, s) < 0)
         return TD_EXIT_STORAGE;
     int code = open_api(s, format);
@@ -240,12 +244,8 @@ static int run(const struct td_command *command, int argc, char **argv)
     if (td_log_level_parse(s.log_level, &level) < 0)
         return td_usage_error(command, "there is no log level '%s'.", s.log_level);
     const struct td_mux_ops *format = NULL;
-    if (s.format_name != NULL && strcmp(s.format_name, "auto") != 0) {
-        format = td_mux_by_name(s.format_name);
-        if (format == NULL)
-            return td_usage_error(command, "there is no format '%s'; use ts, mkv or auto.",
-                                  s.format_name);
-    }
+    if (td_format_option(command, s.format_name, &format) < 0)
+        return TD_EXIT_USAGE;
     int code = lock_data(&s);
     if (code == 0)
         code = run_daemon(&s, format, level);

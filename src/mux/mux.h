@@ -27,7 +27,9 @@
 #define TD_MUX_UNIT_US 400000 /* longest container unit (cluster, fragment), design section 1 */
 
 enum td_mux_condition {
-    TD_MUX_NEXT_PART = 1, /* this track cannot be added to this file any more: begin another part */
+    /* This track cannot be added to this file any more: begin another part. Not 1: that is what a
+     * sink answers that has no room. */
+    TD_MUX_NEXT_PART = 2,
 };
 
 struct td_mux_track {

@@ -44,9 +44,9 @@ struct td_output {
     struct td_part *part;
     unsigned part_count;
     const struct td_mux_ops *format; /* of the newest part */
-    unsigned audio_declared; /* mux track of the audio a file always has, or NOT_DECLARED */
-    bool audio_taken;        /* a slot uses it */
-    int64_t last_emit_us;    /* monotonic: for idle */
+    unsigned audio_declared;         /* mux track of the audio a file always has, or NOT_DECLARED */
+    bool audio_taken;                /* a slot uses it */
+    int64_t last_emit_us;            /* monotonic: for idle */
     int64_t last_emit_pts_us;
     uint64_t bytes_before; /* of closed parts */
     struct td_output_stats stats;
@@ -316,7 +316,8 @@ void td_output_remove(struct td_output *o, const struct td_track *track)
         release(o, slot);
 }
 
-/* A track's first frame in this part, or another codec than before. 0 = it may be written. */
+/* A track's first frame in this part, or another codec than before. 0 = it may be written,
+ * TD_SPOOL_FULL = not now. */
 static int ensure_declared(struct td_output *o, struct slot *slot, const struct td_frame *frame)
 {
     if (slot->mux_track != NOT_DECLARED && slot->codec == frame->codec)
@@ -336,8 +337,10 @@ static int ensure_declared(struct td_output *o, struct slot *slot, const struct 
         if (r == 0 && slot->mux_track == NOT_DECLARED)
             r = declare(o, slot, frame);
     }
-    if (r != 0)
-        end(o, TD_EVENT_FAILED, slot, r < 0 ? r : -TD_E_STATE);
+    if (r == 0 || r == TD_SPOOL_FULL)
+        return r; /* full: not declared; offered again with the next frame */
+    r = r < 0 ? r : -TD_E_STATE;
+    end(o, TD_EVENT_FAILED, slot, r);
     return r;
 }
 
@@ -397,7 +400,7 @@ static int refused_write(struct td_output *o, struct slot *slot, const struct td
 static int write_frame(struct td_output *o, struct slot *slot, struct td_frame *frame)
 {
     int r = ensure_declared(o, slot, frame);
-    if (r < 0)
+    if (r != 0)
         return r;
     unsigned waiting_as = frame->track;
     frame->track = slot->mux_track;

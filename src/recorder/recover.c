@@ -19,6 +19,71 @@ int td_recover_pools(struct td_fs *fs, const char *runtime_dir,
     return td_crashpool_recover(fs, runtime_dir, each, ctx);
 }
 
+/* ---- manifests ---- */
+
+static struct td_manifest_part *manifest_part(struct td_manifest *m, const char *file)
+{
+    for (size_t i = 0; i < m->output_count; i++) {
+        for (size_t k = 0; k < m->outputs[i].part_count; k++) {
+            if (strcmp(m->outputs[i].parts[k].file, file) == 0)
+                return &m->outputs[i].parts[k];
+        }
+    }
+    return NULL;
+}
+
+static int load_manifest(struct td_fs *fs, const char *path, struct td_manifest *ret_manifest)
+{
+    char *text = NULL;
+    size_t len = 0;
+    int r = td_fs_slurp(fs, path, TD_MANIFEST_BYTES_MAX, &text, &len);
+    if (r < 0)
+        return r;
+    r = td_manifest_read(text, len, ret_manifest);
+    free(text);
+    return r;
+}
+
+static int save_manifest(struct td_fs *fs, const char *path, const struct td_manifest *m)
+{
+    char *text = NULL;
+    size_t len = 0;
+    int r = td_manifest_write(m, &text, &len);
+    if (r == 0)
+        r = td_fs_replace(fs, path, text, len);
+    free(text);
+    return r;
+}
+
+/* What `record --sidecar` wrote beside a single file: BASE.json. */
+static int note_sidecar(struct td_fs *fs, const struct td_recover_report *report)
+{
+    const char *name = td_layout_name(report->path);
+    const char *mark = strstr(name, ".recording.");
+    char path[TD_PATH_MAX];
+    if (mark == NULL)
+        return 0;
+    int r = td_layout_path(path, "%.*s.json", (int)(mark - report->path), report->path);
+    struct td_manifest m;
+    if (r == 0)
+        r = load_manifest(fs, path, &m);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    struct td_manifest_part *part = manifest_part(&m, name);
+    if (part != NULL) {
+        TD_MANIFEST_SET(part->file, td_layout_name(report->final));
+        TD_MANIFEST_SET(part->state, "recovered");
+        part->bytes = report->bytes_after;
+        part->duration_ms = report->scan.duration_us / TD_US_PER_MS;
+        TD_MANIFEST_SET(m.state, "complete");
+        TD_MANIFEST_SET(m.reason, "interrupted");
+        m.ended_us = td_clock_wall_us();
+        r = save_manifest(fs, path, &m);
+    }
+    td_manifest_done(&m);
+    return r;
+}
+
 /* ---- one file ---- */
 
 struct patient {
@@ -26,6 +91,7 @@ struct patient {
     struct td_fs_file file[TD_FILE_SLOTS];
     struct td_read_at input[TD_FILE_SLOTS];
     bool dry_run;
+    bool read_only;     /* a dry run may look at what it may not write */
     uint64_t bytes_cut; /* of the media file */
 };
 
@@ -52,10 +118,14 @@ static int apply(void *ctx, const struct td_file_op *op)
 
 static int open_slot(struct patient *p, enum td_file_slot slot, const char *path)
 {
-    unsigned flags = TD_FS_READ | TD_FS_NOFOLLOW | (p->dry_run ? 0 : TD_FS_WRITE);
-    int handle = td_fs_open(p->fs, path, flags, 0);
+    unsigned flags = TD_FS_READ | TD_FS_NOFOLLOW;
+    int handle = td_fs_open(p->fs, path, flags | TD_FS_WRITE, 0);
+    bool read_only = p->dry_run && (handle == -EACCES || handle == -EROFS || handle == -EPERM);
+    if (read_only)
+        handle = td_fs_open(p->fs, path, flags, 0);
     if (handle < 0)
         return handle;
+    p->read_only = p->read_only || read_only;
     p->file[slot] = (struct td_fs_file){.fs = p->fs, .handle = handle};
     return td_fs_input(&p->file[slot], &p->input[slot]);
 }
@@ -161,7 +231,7 @@ static int recover_open(struct patient *p, const char *index, struct td_recover_
     int r = open_slot(p, TD_FILE_MEDIA, report->path);
     if (r < 0)
         return r;
-    if (!p->dry_run) {
+    if (!p->read_only) { /* a dry run leaves running recorders alone too */
         r = td_fs_lock(p->fs, p->file[TD_FILE_MEDIA].handle);
         if (r == -EAGAIN)
             return TD_RECOVER_LOCKED;
@@ -198,8 +268,45 @@ int td_recover_file(struct td_fs *fs, const char *path, bool dry_run,
     int closed = close_slots(&p);
     if (r >= 0 && closed < 0)
         r = closed;
+    if (r == 0 && !dry_run)
+        r = note_sidecar(fs, report);
     report->error = r < 0 ? r : 0;
     return r;
+}
+
+/* ---- live links ---- */
+
+bool td_recover_link_lives(struct td_fs *fs, const char *path)
+{
+    int handle = td_fs_open(fs, path, TD_FS_READ, 0);
+    if (handle < 0)
+        return false;
+    return td_fs_close(fs, handle) == 0;
+}
+
+struct links {
+    struct td_fs *fs;
+    const char *folder;
+};
+
+static int prune_link(void *ctx, const char *name)
+{
+    const struct links *links = ctx;
+    char path[TD_PATH_MAX];
+    if (td_layout_path(path, "%s/%s", links->folder, name) < 0 ||
+        td_recover_link_lives(links->fs, path))
+        return 0;
+    return td_fs_unlink(links->fs, path);
+}
+
+int td_recover_live_links(struct td_fs *fs, const char *data_dir)
+{
+    char folder[TD_PATH_MAX];
+    struct links links = {.fs = fs, .folder = folder};
+    int r = td_layout_path(folder, "%s/live", data_dir);
+    if (r == 0)
+        r = td_fs_list(fs, folder, prune_link, &links);
+    return r == -ENOENT ? 0 : r;
 }
 
 /* ---- folders ---- */
@@ -218,40 +325,6 @@ struct walk {
 };
 
 static int walk_folder(struct walk *parent, const char *folder);
-
-static struct td_manifest_part *manifest_part(struct td_manifest *m, const char *file)
-{
-    for (size_t i = 0; i < m->output_count; i++) {
-        for (size_t k = 0; k < m->outputs[i].part_count; k++) {
-            if (strcmp(m->outputs[i].parts[k].file, file) == 0)
-                return &m->outputs[i].parts[k];
-        }
-    }
-    return NULL;
-}
-
-static int load_manifest(struct td_fs *fs, const char *path, struct td_manifest *ret_manifest)
-{
-    char *text = NULL;
-    size_t len = 0;
-    int r = td_fs_slurp(fs, path, TD_MANIFEST_BYTES_MAX, &text, &len);
-    if (r < 0)
-        return r;
-    r = td_manifest_read(text, len, ret_manifest);
-    free(text);
-    return r;
-}
-
-static int save_manifest(struct td_fs *fs, const char *path, const struct td_manifest *m)
-{
-    char *text = NULL;
-    size_t len = 0;
-    int r = td_manifest_write(m, &text, &len);
-    if (r == 0)
-        r = td_fs_replace(fs, path, text, len);
-    free(text);
-    return r;
-}
 
 /* The part in its folder's manifest gets its final name and measures; one that holds nothing
  * playable keeps its name. */

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "media/codec.h"
 #include "recorder/chronicle.h"
 #include "recorder/layout.h"
+#include "recorder/recover.h"
 #include "recorder/roster.h"
 
 #define ROOM_REORDER_SLOTS (4 * TD_REORDER_SLOTS)
@@ -45,6 +47,7 @@ struct td_session {
     int64_t accepted_us;    /* monotonic */
     int64_t alone_since_us; /* 0 = somebody is there */
     bool somebody_came;
+    uint64_t scribe_errors; /* of the store, as told */
 };
 
 const char *td_session_state_name(enum td_session_state state)
@@ -96,12 +99,25 @@ static enum td_session_state final_state(const struct td_session *s)
     return s->fail.code != 0 ? TD_SESSION_FAILED : TD_SESSION_ABORTED;
 }
 
+/* Manifest and timeline are written later than they are handed over; a failure is told here. */
+static void watch_sidecars(struct td_session *s)
+{
+    int error = 0;
+    uint64_t errors = td_store_scribe_errors(s->config.recorder->store, &error);
+    if (errors == s->scribe_errors)
+        return;
+    s->scribe_errors = errors;
+    td_log_line(&s->log, TD_LOG_ERROR, "event=sidecars_not_written count=%" PRIu64 " error=%s",
+                errors, td_err_name(error));
+}
+
 static void maybe_end(struct td_session *s)
 {
     if (!s->source_ended || !s->capture_stopped || s->parts_open > 0 ||
         td_session_state_ended(s->state))
         return;
     s->source = td_source_free(s->source);
+    watch_sidecars(s);
     s->chronicle.manifest.ended_us = td_clock_wall_us();
     enter(s, final_state(s));
     s->config.ended(s->config.ctx, s);
@@ -430,6 +446,7 @@ static void on_stats(void *ctx, const struct td_capture_stats *stats)
 {
     struct td_session *s = ctx;
     s->stats = *stats;
+    watch_sidecars(s);
     show_parts(s);
     if (s->capture_stopping)
         return;
@@ -466,6 +483,8 @@ static void link_live(struct td_session *s, const struct td_part *part, bool gro
     if (r < 0)
         return;
     struct td_fs *fs = s->config.recorder->fs;
+    if (!growing && td_recover_link_lives(fs, path))
+        return; /* another recording of this room took the name over, and grows */
     r = td_fs_unlink(fs, path);
     if (growing)
         r = td_fs_symlink(fs, target, path);

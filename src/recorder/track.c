@@ -150,6 +150,7 @@ int td_track_bind(struct td_track *t, const struct td_track_binding *binding)
     if (t->info.kind == TD_MEDIA_VIDEO) {
         t->need_key = true;
         t->want_pli = true;
+        t->last_pli_us = 0; /* another stream: nobody asked it yet */
     }
     return 0;
 }

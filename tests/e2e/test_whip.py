@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon over HTTP: WHIP ingest, the short form's calls, and who is let in."""
 
+import http.client
 import os
 
 import pytest
@@ -221,6 +222,22 @@ def test_health_and_unknown_paths(serve):
     assert server.get("/nothing").status == 404
     assert server.post("/healthz").status == 405
     assert server.get("/healthz/deeper").status == 404
+
+
+def test_requests_cost_no_descriptors(serve):
+    """From clients that keep their connection open after the answer, and then just close it."""
+    server = serve()
+
+    def descriptors():
+        return len(os.listdir(f"/proc/{server.pid}/fd"))
+
+    before = descriptors()
+    for _ in range(20):
+        client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        client.request("GET", "/healthz", headers={"Connection": "keep-alive"})
+        assert client.getresponse().read()
+        client.close()
+    wait.until(lambda: descriptors() <= before + 2, lambda: f"{before} again, not {descriptors()}")
 
 
 def test_one_daemon_a_folder(serve, tapedeck):
