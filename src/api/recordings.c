@@ -310,20 +310,10 @@ struct td_recording *td_recordings_by_id(struct td_recordings *r, const char *id
     return NULL;
 }
 
-void td_recording_forget(struct td_recording *recording)
-{
-    recording->settled = NULL;
-}
-
 void td_recording_stop(struct td_recording *recording, const char *reason)
 {
     if (recording->session != NULL)
         td_session_stop(recording->session, reason);
-}
-
-bool td_recording_ended(const struct td_recording *recording)
-{
-    return recording->session == NULL;
 }
 
 struct td_source *td_recording_source(const struct td_recording *recording)

@@ -61,10 +61,7 @@ TD_MUST int td_recordings_whip(struct td_recordings *r, const char *room, const 
  */
 struct td_recording *td_recordings_by_room(struct td_recordings *r, const char *room);
 struct td_recording *td_recordings_by_id(struct td_recordings *r, const char *id);
-/* Nobody waits any more for what td_recordings_start promised. */
-void td_recording_forget(struct td_recording *recording);
 void td_recording_stop(struct td_recording *recording, const char *reason);
-bool td_recording_ended(const struct td_recording *recording);
 /* The WHIP source while it lives, else NULL. */
 struct td_source *td_recording_source(const struct td_recording *recording);
 const char *td_recording_id(const struct td_recording *recording);

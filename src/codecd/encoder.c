@@ -193,11 +193,6 @@ unsigned td_encoder_lookahead(const struct td_encoder *e)
     return e->ctx->initial_padding > 0 ? (unsigned)e->ctx->initial_padding : 0;
 }
 
-unsigned td_encoder_key_interval(const struct td_encoder *e)
-{
-    return e->key_interval;
-}
-
 int td_encoder_frame(struct td_encoder *e, AVFrame **ret_frame)
 {
     /* The encoder may still hold the last one: then this copies it first. */

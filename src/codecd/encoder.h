@@ -30,8 +30,6 @@ TD_MUST int td_encoder_open_audio(const struct td_pattern_config *config, struct
 struct td_encoder *td_encoder_free(struct td_encoder *e);
 /* How many samples the decoded sound lags behind what was pushed. */
 unsigned td_encoder_lookahead(const struct td_encoder *e);
-/* Frames between key frames, as configured. */
-unsigned td_encoder_key_interval(const struct td_encoder *e);
 /* A frame to be filled and pushed next: writable, planes of 4:2:0 or interleaved 16-bit samples. */
 TD_MUST int td_encoder_frame(struct td_encoder *e, AVFrame **ret_frame);
 /* Encodes the frame filled last; false = no more come. */

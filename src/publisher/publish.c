@@ -221,13 +221,3 @@ void td_publish_status(const struct td_publish *p, struct td_publish_status *ret
         .fail = &p->fail,
     };
 }
-
-const char *td_publish_state_name(enum td_publish_state state)
-{
-    static const char *const names[] = {
-        [TD_PUBLISH_CONNECTING] = "connecting", [TD_PUBLISH_SENDING] = "publishing",
-        [TD_PUBLISH_WAITING] = "reconnecting",  [TD_PUBLISH_ENDING] = "ending",
-        [TD_PUBLISH_ENDED] = "ended",
-    };
-    return names[state];
-}

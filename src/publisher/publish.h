@@ -56,6 +56,5 @@ void td_publish_stop(struct td_publish *p); /* `ended` follows */
 /* After `ended`; also from within it. */
 struct td_publish *td_publish_free(struct td_publish *p);
 void td_publish_status(const struct td_publish *p, struct td_publish_status *ret_status);
-const char *td_publish_state_name(enum td_publish_state state);
 
 #endif

@@ -52,15 +52,10 @@ struct td_capture {
 
 /* ---- messages to the control loop ---- */
 
-struct event_message {
-    struct td_event event;
-};
-
 static void on_event(void *target, const void *payload)
 {
     struct td_capture *c = target;
-    const struct event_message *m = payload;
-    c->config.events.event(c->config.events.ctx, &m->event);
+    c->config.events.event(c->config.events.ctx, payload);
 }
 
 static void on_stats(void *target, const void *payload)
@@ -86,8 +81,7 @@ static bool is_final(enum td_event_kind kind)
 static void post_event(void *ctx, const struct td_event *event)
 {
     struct td_capture *c = ctx;
-    struct event_message m = {.event = *event};
-    if (td_mailbox_post(c->config.recorder->control, on_event, c, &m, sizeof(m)) == 0)
+    if (td_mailbox_post(c->config.recorder->control, on_event, c, event, sizeof(*event)) == 0)
         return;
     if (is_final(event->kind) && !c->final_waits) {
         c->final = *event;

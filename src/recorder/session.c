@@ -170,7 +170,15 @@ static void fail_session(struct td_session *s, const char *reason, int code, con
 
 /* ---- outputs ---- */
 
-static int open_output(struct td_session *s, unsigned index)
+/* A single track is neither waited for nor joined by another kind of media. */
+static enum td_output_media media_of(const struct td_session *s, const struct td_track_info *info)
+{
+    if (s->config.track == NULL)
+        return TD_OUTPUT_AV;
+    return info->kind == TD_MEDIA_VIDEO ? TD_OUTPUT_VIDEO : TD_OUTPUT_AUDIO;
+}
+
+static int open_output(struct td_session *s, unsigned index, enum td_output_media media)
 {
     const struct td_roster_output *output = &s->roster.outputs[index];
     char base[TD_PATH_MAX];
@@ -181,7 +189,7 @@ static int open_output(struct td_session *s, unsigned index)
     struct td_capture_output config = {
         .base = base,
         .format = s->config.format,
-        .media = TD_OUTPUT_AV,
+        .media = media,
         .replace = s->config.replace,
     };
     r = td_capture_add_output(s->capture, &config);
@@ -198,7 +206,7 @@ static int record_track(struct td_session *s, struct td_roster_track *track)
 {
     int r = 0;
     if (!s->roster.outputs[track->output].opened)
-        r = open_output(s, track->output);
+        r = open_output(s, track->output, media_of(s, &track->info));
     if (r == 0)
         r = td_capture_add_track(s->capture, &track->info, track->output);
     if (r == 0 && track->bound)
