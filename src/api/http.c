@@ -10,6 +10,9 @@
 #include "source/source.h"
 
 #define ROUTES_MAX 16u
+/* Connections that wait to be accepted. The library's 10 makes a burst of clients wait for a second
+ * and more, until their SYN is sent again. */
+#define BACKLOG 256
 
 struct route {
     struct td_http *http;
@@ -201,6 +204,19 @@ static void note_address(struct td_http *h)
     g_slist_free_full(uris, (GDestroyNotify)g_uri_unref);
 }
 
+static bool listen_on(struct td_http *h, GSocketAddress *address, GError **error)
+{
+    GSocket *s = g_socket_new(g_socket_address_get_family(address), G_SOCKET_TYPE_STREAM,
+                              G_SOCKET_PROTOCOL_TCP, error);
+    if (s == NULL)
+        return false;
+    g_socket_set_listen_backlog(s, BACKLOG);
+    bool ok = g_socket_bind(s, address, TRUE, error) && g_socket_listen(s, error) &&
+              soup_server_listen_socket(h->server, s, 0, error);
+    g_object_unref(s);
+    return ok;
+}
+
 static int start_listening(struct td_http *h, const struct td_http_config *config,
                            struct td_fail *ret_fail)
 {
@@ -214,7 +230,7 @@ static int start_listening(struct td_http *h, const struct td_http_config *confi
                         "%.80s is not loopback: give --token, so that not everybody can record.",
                         config->listen);
     GError *error = NULL;
-    if (r == 0 && !soup_server_listen(h->server, address, 0, &error))
+    if (r == 0 && !listen_on(h, address, &error))
         r = td_fail_set(ret_fail, -EADDRINUSE, "Cannot listen on %.80s: %.120s.", config->listen,
                         error->message);
     g_clear_error(&error);

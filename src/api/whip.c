@@ -18,6 +18,8 @@ struct td_whip_endpoint {
 struct offer {
     struct td_pending pending;
     struct td_recording *recording;
+    bool taking;   /* take_offer is still at work and frees it */
+    bool answered; /* meanwhile: the session could not even begin */
     char room[TD_SOURCE_TEXT_MAX];
 };
 
@@ -33,7 +35,6 @@ static void answer_failure(SoupServerMessage *message, const struct td_fail *fai
     switch (fail->code) {
     case -TD_E_PARSE:
     case -TD_E_UNSUPPORTED:
-    case -TD_E_LIMIT:
         td_http_problem(message, SOUP_STATUS_UNPROCESSABLE_ENTITY, "bad_offer", fail->text);
         break;
     case 0: /* stopped before it could answer */
@@ -41,6 +42,7 @@ static void answer_failure(SoupServerMessage *message, const struct td_fail *fai
                         "The recording was stopped before the answer was ready.");
         break;
     case -TD_E_STATE:
+    case -TD_E_LIMIT: /* as many recordings as there may be */
         td_http_problem(message, SOUP_STATUS_SERVICE_UNAVAILABLE, "unavailable", fail->text);
         break;
     default:
@@ -70,12 +72,15 @@ static void on_answer(void *ctx, const char *answer, const struct td_fail *fail)
             answer_failure(offer->pending.message, fail);
         else
             answer_offer(offer, answer);
-    } else {
+    } else if (offer->recording != NULL) {
         /* Nobody will ever use this answer. */
         td_recording_stop(offer->recording, "disconnected");
     }
     td_pending_done(&offer->pending);
-    free(offer);
+    if (offer->taking)
+        offer->answered = true;
+    else
+        free(offer);
 }
 
 static void take_offer(struct td_whip_endpoint *e, SoupServerMessage *message, const char *room)
@@ -93,16 +98,19 @@ static void take_offer(struct td_whip_endpoint *e, SoupServerMessage *message, c
     const char *text = g_bytes_get_data(bytes, &len);
     struct td_fail fail = {.code = 0};
     struct td_recording *recording = NULL;
+    offer->taking = true;
     int err =
         td_recordings_whip(e->recordings, room, text, len, on_answer, offer, &fail, &recording);
+    offer->taking = false;
     g_bytes_unref(bytes);
-    if (err < 0) {
+    if (err < 0 && !offer->answered) {
         answer_failure(message, &fail);
         td_pending_done(&offer->pending);
-        free(offer);
-        return;
     }
-    offer->recording = recording; /* the answer comes from the loop, later than this */
+    if (err < 0 || offer->answered)
+        free(offer);
+    else
+        offer->recording = recording; /* the answer comes from the loop */
 }
 
 static void on_post(struct td_whip_endpoint *e, SoupServerMessage *message, const char *room)

@@ -26,13 +26,8 @@ int td_pool_init(struct td_pool *p, size_t slot_bytes, size_t slot_count, struct
     if (bytes > SIZE_MAX / slot_count) {
         return -TD_E_LIMIT;
     }
-    int r = td_budget_charge(budget, bytes * slot_count);
-    if (r < 0) {
-        return r;
-    }
     uint8_t *memory = calloc(slot_count, bytes);
     if (memory == NULL) {
-        td_budget_release(budget, bytes * slot_count);
         return -ENOMEM;
     }
     *p = (struct td_pool){
@@ -50,7 +45,7 @@ void td_pool_done(struct td_pool *p)
     assert(p->used_count == 0);
     if (p->memory != NULL) {
         free(p->memory);
-        td_budget_release(p->budget, p->slot_bytes * p->slot_count);
+        td_budget_release(p->budget, p->slot_bytes * p->touched_count);
     }
     *p = (struct td_pool){.memory = NULL};
 }
@@ -65,6 +60,11 @@ void *td_pool_take(struct td_pool *p)
     uintptr_t link;
     memcpy(&link, slot, sizeof(link));
     if (link == POOL_LINK_NEXT) {
+        if (td_budget_charge(p->budget, p->slot_bytes) < 0) {
+            p->exhausted++;
+            return NULL;
+        }
+        p->touched_count++;
         bool last = slot == p->memory + p->slot_bytes * (p->slot_count - 1);
         p->free_head = last ? NULL : slot + p->slot_bytes;
     } else {

@@ -3,7 +3,8 @@
  * pool: fixed-size slots for the packet path, reused last-in-first-out: few pages are touched.
  * Owner: one loop; slots are given back to the pool they came from.
  * Thread: the owner's only.
- * Bound: `slot_count` slots of `slot_bytes`; one malloc at init, charged to the budget.
+ * Bound: `slot_count` slots of `slot_bytes`; one malloc at init, of which pages and budget
+ *        are taken as slots are first used: a pool that nobody needs costs nothing.
  * Does not: grow. An empty pool returns NULL and counts it.
  */
 #ifndef TD_BASE_POOL_H
@@ -21,14 +22,15 @@ struct td_pool {
     size_t slot_bytes;
     size_t slot_count;
     size_t used_count;
-    uint64_t exhausted; /* td_pool_take calls that found it empty */
+    size_t touched_count; /* slots that were ever used: what is charged */
+    uint64_t exhausted;   /* td_pool_take calls that found it empty */
     struct td_budget *budget;
 };
 
 TD_MUST int td_pool_init(struct td_pool *p, size_t slot_bytes, size_t slot_count,
                          struct td_budget *budget);
 void td_pool_done(struct td_pool *p);  /* asserts that no slot is out */
-void *td_pool_take(struct td_pool *p); /* uninitialised slot, or NULL */
+void *td_pool_take(struct td_pool *p); /* uninitialised slot, or NULL (empty, budget) */
 void td_pool_give(struct td_pool *p, void *slot);
 
 #endif

@@ -287,6 +287,8 @@ static int exit_code(const struct td_session *session)
 {
     struct td_session_status s;
     td_session_status(session, &s);
+    if (s.fail->code == -EEXIST) /* two recorders of one file began at the same moment */
+        return TD_EXIT_USAGE;
     if (strcmp(s.reason, "disk_full") == 0 || strcmp(s.reason, "io_error") == 0 ||
         strcmp(s.reason, "disk_slow") == 0)
         return TD_EXIT_STORAGE;

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "auth/jwt.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "publisher/link.h"
 #include "source/binding.h"
+#include "source/livekit/request.h"
 #include "source/livekit/signal.h"
 #include "source/livekit/trickle.h"
 #include "webrtc/peer.h"
@@ -58,18 +58,6 @@ static void maybe_end(struct livekit *l)
     l->events.ended(l->events.ctx, l->end, &l->fail);
 }
 
-static void send_leave(struct livekit *l)
-{
-    Lk__LeaveRequest leave = LK__LEAVE_REQUEST__INIT;
-    leave.reason = LK__DISCONNECT_REASON__CLIENT_INITIATED;
-    Lk__SignalRequest request = LK__SIGNAL_REQUEST__INIT;
-    request.message_case = LK__SIGNAL_REQUEST__MESSAGE_LEAVE;
-    request.leave = &leave;
-    if (td_signal_send(l->signal, &request) < 0)
-        td_log_line(l->config.log, TD_LOG_DEBUG, "event=leave_unsent");
-    td_signal_close(l->signal);
-}
-
 static void end(struct livekit *l, enum td_link_end how, int code, const char *text)
 {
     if (l->ending)
@@ -83,7 +71,7 @@ static void end(struct livekit *l, enum td_link_end how, int code, const char *t
     l->timer = 0;
     td_pump_detach(l->config.pump);
     if (!l->signal_closed)
-        send_leave(l);
+        td_request_leave(l->signal);
     if (l->publisher.peer != NULL)
         td_peer_close(l->publisher.peer);
     if (l->subscriber.peer != NULL)
@@ -103,39 +91,22 @@ static gboolean on_timeout(gpointer data)
 
 /* ---- what we send ---- */
 
+static void lost(struct livekit *l)
+{
+    end(l, TD_LINK_LOST, -TD_E_CLOSED, "The signalling connection is gone.");
+}
+
 static void send_or_end(struct livekit *l, const Lk__SignalRequest *request)
 {
     if (td_signal_send(l->signal, request) < 0)
-        end(l, TD_LINK_LOST, -TD_E_CLOSED, "The signalling connection is gone.");
+        lost(l);
 }
 
 static void send_candidate(void *ctx, const char *json)
 {
     struct side *side = ctx;
-    Lk__TrickleRequest trickle = LK__TRICKLE_REQUEST__INIT;
-    trickle.candidate_init = (char *)json;
-    trickle.target = side->target;
-    Lk__SignalRequest request = LK__SIGNAL_REQUEST__INIT;
-    request.message_case = LK__SIGNAL_REQUEST__MESSAGE_TRICKLE;
-    request.trickle = &trickle;
-    send_or_end(side->owner, &request);
-}
-
-static void send_description(struct livekit *l, const char *type, const char *sdp, uint32_t id)
-{
-    Lk__SessionDescription description = LK__SESSION_DESCRIPTION__INIT;
-    description.type = (char *)type;
-    description.sdp = (char *)sdp;
-    description.id = id;
-    Lk__SignalRequest request = LK__SIGNAL_REQUEST__INIT;
-    bool offer = strcmp(type, "offer") == 0;
-    request.message_case = offer ? LK__SIGNAL_REQUEST__MESSAGE_OFFER
-                                 : LK__SIGNAL_REQUEST__MESSAGE_ANSWER;
-    if (offer)
-        request.offer = &description;
-    else
-        request.answer = &description;
-    send_or_end(l, &request);
+    if (td_request_trickle(side->owner->signal, side->target, json) < 0)
+        lost(side->owner);
 }
 
 static void add_track(struct livekit *l, const struct td_pump_track *track)
@@ -176,7 +147,8 @@ static void send_offer(struct livekit *l)
         return;
     }
     l->offered = true;
-    send_description(l, "offer", offer, 0);
+    if (td_request_offer(l->signal, offer, 0) < 0)
+        lost(l);
     free(offer);
     if (!l->ending)
         td_trickle_open(&l->publisher.local, send_candidate, &l->publisher);
@@ -299,7 +271,8 @@ static int answer_offer(struct livekit *l, const struct td_sdp *offer, uint32_t 
     if (r == 0)
         r = td_sdp_answer(offer, &local, td_binding_takes, NULL, false, &text);
     if (r == 0)
-        send_description(l, "answer", text, id);
+        if (td_request_answer(l->signal, text, id) < 0)
+            lost(l);
     free(text);
     return r;
 }
@@ -410,35 +383,18 @@ static struct td_link *livekit_free(struct td_link *link)
     return NULL;
 }
 
-static int make_token(const struct td_link_config *config, struct td_fail *ret_fail,
-                      char **ret_token)
-{
-    struct td_jwt_key key = {
-        .id = config->api_key,
-        .secret = config->api_secret,
-        .secret_len = config->api_secret != NULL ? strlen(config->api_secret) : 0,
-    };
-    struct td_jwt_request request = {
-        .role = TD_JWT_PUBLISHER,
-        .identity = config->identity,
-        .room = config->room,
-        .now_s = td_clock_wall_us() / TD_US_PER_S,
-    };
-    if (config->token != NULL) {
-        *ret_token = strdup(config->token);
-        return *ret_token != NULL ? 0 : td_fail_set(ret_fail, -ENOMEM, "Out of memory.");
-    }
-    int r = td_jwt_sign(&key, &request, ret_token);
-    return r < 0 ? td_fail_set(ret_fail, r == -EINVAL ? -TD_E_USAGE : r,
-                               "The room name, the identity or the key cannot be used: %s.",
-                               td_err_text(r))
-                 : 0;
-}
-
 static int open_signal(struct livekit *l, struct td_fail *ret_fail)
 {
     char *token = NULL;
-    int r = make_token(&l->config, ret_fail, &token);
+    struct td_livekit_credentials credentials = {
+        .token = l->config.token,
+        .api_key = l->config.api_key,
+        .api_secret = l->config.api_secret,
+        .room = l->config.room,
+        .identity = l->config.identity,
+        .role = TD_JWT_PUBLISHER,
+    };
+    int r = td_request_token(&credentials, ret_fail, &token);
     if (r < 0)
         return r;
     struct td_signal_config config = {

@@ -508,6 +508,7 @@ static void do_remove(void *target, const void *payload)
         return;
     if (c->dump != NULL)
         td_dump_removed(c->dump, m->handle, td_clock_now_us());
+    td_track_flush(entry->track, td_clock_now_us());
     td_output_remove(c->outputs[entry->output], entry->track);
     struct td_track_stats stats;
     td_track_stats(entry->track, &stats);
@@ -542,6 +543,8 @@ static void do_stop(void *target, const void *payload)
     c->source = NULL;
     c->stopped = true;
     int64_t now_us = td_clock_now_us();
+    for (unsigned i = 0; i < c->track_count; i++)
+        td_track_flush(c->tracks[i].track, now_us);
     for (unsigned i = 0; i < c->output_count; i++)
         td_output_tick(c->outputs[i], now_us);
     report_stats(c);

@@ -358,6 +358,20 @@ void td_track_tick(struct td_track *t, int64_t now_us)
         t->want_pli = true;
 }
 
+void td_track_flush(struct td_track *t, int64_t now_us)
+{
+    if (t->jitter == NULL)
+        return;
+    uint16_t seqs[TD_REORDER_SLOTS];
+    size_t count;
+    do {
+        count = td_jitter_missing(t->jitter, seqs, TD_REORDER_SLOTS);
+        if (count > 0)
+            td_jitter_give_up(t->jitter, seqs[count - 1]);
+        drain(t, now_us);
+    } while (count == TD_REORDER_SLOTS); /* a longer hole is given up piece by piece */
+}
+
 static void feedback_nack(struct td_track *t, int64_t now_us, uint32_t our_ssrc,
                           struct td_writer *w)
 {

@@ -82,6 +82,8 @@ void td_track_packet(struct td_track *t, const struct td_rtp_packet *packet,
 void td_track_sender_report(struct td_track *t, const struct td_rtcp_item *report, int64_t now_us);
 /* Lets holes go that waited too long; watches for silence. */
 void td_track_tick(struct td_track *t, int64_t now_us);
+/* Nothing comes any more: what waits behind a hole is delivered, the hole told as a gap. */
+void td_track_flush(struct td_track *t, int64_t now_us);
 /* NACK and PLI that are due. */
 void td_track_feedback(struct td_track *t, int64_t now_us, uint32_t our_ssrc, struct td_writer *w);
 /* 1 with a report block when packets came since it was bound; else 0. */

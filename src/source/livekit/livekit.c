@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "auth/jwt.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "source/binding.h"
+#include "source/livekit/request.h"
 #include "source/livekit/signal.h"
 #include "source/livekit/tracks.h"
 #include "source/livekit/trickle.h"
@@ -62,16 +62,8 @@ static void end(struct livekit *l, enum td_end_reason reason, const struct td_fa
     if (l->media_timer != 0)
         g_source_remove(l->media_timer);
     l->media_timer = 0;
-    if (!l->signal_closed) {
-        Lk__LeaveRequest leave = LK__LEAVE_REQUEST__INIT;
-        leave.reason = LK__DISCONNECT_REASON__CLIENT_INITIATED;
-        Lk__SignalRequest request = LK__SIGNAL_REQUEST__INIT;
-        request.message_case = LK__SIGNAL_REQUEST__MESSAGE_LEAVE;
-        request.leave = &leave;
-        if (td_signal_send(l->signal, &request) < 0)
-            td_log_line(l->config.log, TD_LOG_DEBUG, "event=left_without_goodbye");
-        td_signal_close(l->signal);
-    }
+    if (!l->signal_closed)
+        td_request_leave(l->signal);
     if (!l->peer_closed)
         td_peer_close(l->peer);
 }
@@ -85,10 +77,15 @@ static void end_with(struct livekit *l, enum td_end_reason reason, int code, con
 
 /* ---- what we send ---- */
 
+static void lost(struct livekit *l)
+{
+    end_with(l, TD_END_FAILED, -TD_E_CLOSED, "The signalling connection is gone.");
+}
+
 static void send_or_end(struct livekit *l, const Lk__SignalRequest *request)
 {
     if (td_signal_send(l->signal, request) < 0)
-        end_with(l, TD_END_FAILED, -TD_E_CLOSED, "The signalling connection is gone.");
+        lost(l);
 }
 
 static void send_settings(struct livekit *l, const struct td_livekit_track *track)
@@ -138,13 +135,8 @@ static int livekit_select(struct td_source *source, uint32_t handle, bool wanted
 static void send_candidate(void *ctx, const char *json)
 {
     struct livekit *l = ctx;
-    Lk__TrickleRequest trickle = LK__TRICKLE_REQUEST__INIT;
-    trickle.candidate_init = (char *)json;
-    trickle.target = LK__SIGNAL_TARGET__SUBSCRIBER;
-    Lk__SignalRequest request = LK__SIGNAL_REQUEST__INIT;
-    request.message_case = LK__SIGNAL_REQUEST__MESSAGE_TRICKLE;
-    request.trickle = &trickle;
-    send_or_end(l, &request);
+    if (td_request_trickle(l->signal, LK__SIGNAL_TARGET__SUBSCRIBER, json) < 0)
+        lost(l);
 }
 
 /* ---- negotiation ---- */
@@ -182,15 +174,7 @@ static int send_answer(struct livekit *l, const struct td_sdp *offer, uint32_t i
     int r = td_sdp_answer(offer, &local, td_binding_takes, NULL, false, &text);
     if (r < 0)
         return r;
-    char type[] = "answer";
-    Lk__SessionDescription answer = LK__SESSION_DESCRIPTION__INIT;
-    answer.type = type;
-    answer.sdp = text;
-    answer.id = id;
-    Lk__SignalRequest request = LK__SIGNAL_REQUEST__INIT;
-    request.message_case = LK__SIGNAL_REQUEST__MESSAGE_ANSWER;
-    request.answer = &answer;
-    r = td_signal_send(l->signal, &request);
+    r = td_request_answer(l->signal, text, id);
     free(text);
     return r;
 }
@@ -415,34 +399,6 @@ static const struct td_source_ops livekit_ops = {
     .send_rtcp = livekit_send_rtcp,
 };
 
-static int make_token(const struct td_livekit_config *config, struct td_fail *ret_fail,
-                      char **ret_token)
-{
-    if (config->token != NULL) {
-        *ret_token = strdup(config->token);
-        return *ret_token != NULL ? 0 : td_fail_set(ret_fail, -ENOMEM, "Out of memory.");
-    }
-    char identity[TD_ID_MAX];
-    int r = td_id_new("rec", identity);
-    if (r < 0)
-        return td_fail_set(ret_fail, r, "No random numbers: %s.", td_err_text(r));
-    struct td_jwt_key key = {
-        .id = config->api_key,
-        .secret = config->api_secret,
-        .secret_len = strlen(config->api_secret),
-    };
-    struct td_jwt_request request = {
-        .role = TD_JWT_RECORDER,
-        .identity = config->identity != NULL ? config->identity : identity,
-        .room = config->room,
-        .now_s = td_clock_wall_us() / TD_US_PER_S,
-    };
-    r = td_jwt_sign(&key, &request, ret_token);
-    return r < 0 ? td_fail_set(ret_fail, r == -EINVAL ? -TD_E_USAGE : r,
-                               "The room name or the key cannot be used: %s.", td_err_text(r))
-                 : 0;
-}
-
 static int open_peer(struct livekit *l, const struct td_media_sink *sink, struct td_fail *ret_fail)
 {
     struct td_peer_config config = {
@@ -470,7 +426,15 @@ static int open_peer(struct livekit *l, const struct td_media_sink *sink, struct
 static int open_signal(struct livekit *l, struct td_fail *ret_fail)
 {
     char *token = NULL;
-    int r = make_token(&l->config, ret_fail, &token);
+    struct td_livekit_credentials credentials = {
+        .token = l->config.token,
+        .api_key = l->config.api_key,
+        .api_secret = l->config.api_secret,
+        .room = l->config.room,
+        .identity = l->config.identity,
+        .role = TD_JWT_RECORDER,
+    };
+    int r = td_request_token(&credentials, ret_fail, &token);
     if (r < 0)
         return r;
     char query[256];

@@ -12,6 +12,10 @@
 
 #define USER_AGENT "tapedeck/" TD_VERSION /* neutral: the server reads browsers out of it */
 #define SENTENCE_MAX 160                  /* of the server's own words in ours */
+#define EXPLANATION_BYTES_MAX 1024u       /* read of a refusal's body */
+/* Of one message, taken apart: a repeated field can be two bytes on the wire and 100 here. A room
+ * of 10000 participants needs half of it. */
+#define MESSAGE_MEMORY_MAX (16u << 20)
 
 enum state { CONNECTING, EXPLAINING, OPEN, CLOSING, CLOSED };
 
@@ -32,6 +36,7 @@ struct td_signal {
     int64_t ping_timeout_us;
     int64_t last_message_us;
     int64_t rtt_ms;
+    unsigned explained_status;
     bool accepted; /* a message came */
     struct td_fail fail;
 };
@@ -103,26 +108,45 @@ static void refused(struct td_signal *s, unsigned status, const char *body, size
     closed(s);
 }
 
+/* `body` may be NULL; a proxy that strips the upgrade looks like success here. */
+static void explained(struct td_signal *s, unsigned status, GBytes *body)
+{
+    size_t len = 0;
+    const char *words = body != NULL ? g_bytes_get_data(body, &len) : "";
+    if (status >= 400)
+        refused(s, status, words, len);
+    else
+        refused(s, soup_message_get_status(s->upgrade), "", 0);
+}
+
+static void on_explanation(GObject *source, GAsyncResult *result, gpointer data)
+{
+    GError *error = NULL;
+    GBytes *body = g_input_stream_read_bytes_finish(G_INPUT_STREAM(source), result, &error);
+    struct td_signal *s = data;
+    if (!g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+        explained(s, s->explained_status, body);
+    g_clear_pointer(&body, g_bytes_unref);
+    g_clear_error(&error);
+}
+
 static void on_explained(GObject *source, GAsyncResult *result, gpointer data)
 {
     GError *error = NULL;
-    GBytes *body = soup_session_send_and_read_finish(SOUP_SESSION(source), result, &error);
+    GInputStream *body = soup_session_send_finish(SOUP_SESSION(source), result, &error);
     if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
         g_error_free(error);
         return;
     }
     struct td_signal *s = data;
     SoupMessage *message = soup_session_get_async_result_message(SOUP_SESSION(source), result);
-    unsigned status = message != NULL ? soup_message_get_status(message) : 0;
-    unsigned first = soup_message_get_status(s->upgrade);
-    size_t len = 0;
-    const char *words = body != NULL ? g_bytes_get_data(body, &len) : "";
-    /* A proxy that strips the upgrade looks like success here. */
-    if (status >= 400)
-        refused(s, status, words, len);
+    s->explained_status = message != NULL ? soup_message_get_status(message) : 0;
+    if (body != NULL) /* its first bytes only: it may have no end */
+        g_input_stream_read_bytes_async(body, EXPLANATION_BYTES_MAX, G_PRIORITY_DEFAULT, s->cancel,
+                                        on_explanation, s);
     else
-        refused(s, first, "", 0);
-    g_clear_pointer(&body, g_bytes_unref);
+        explained(s, s->explained_status, NULL);
+    g_clear_object(&body);
     g_clear_error(&error);
 }
 
@@ -138,8 +162,8 @@ static void explain(struct td_signal *s)
     }
     soup_message_headers_append(soup_message_get_request_headers(message), "Authorization",
                                 s->bearer);
-    soup_session_send_and_read_async(s->session, message, G_PRIORITY_DEFAULT, s->cancel,
-                                     on_explained, s);
+    soup_message_add_flags(message, SOUP_MESSAGE_NO_REDIRECT);
+    soup_session_send_async(s->session, message, G_PRIORITY_DEFAULT, s->cancel, on_explained, s);
     g_object_unref(message);
 }
 
@@ -185,6 +209,21 @@ static void keep_alive(struct td_signal *s, const Lk__JoinResponse *join)
     s->ping_timer = g_timeout_add_seconds((guint)interval_s, on_ping, s);
 }
 
+static void *alloc_bounded(void *data, size_t size)
+{
+    size_t *left = data;
+    if (size > *left)
+        return NULL;
+    *left -= size;
+    return malloc(size);
+}
+
+static void free_bounded(void *data, void *memory)
+{
+    (void)data;
+    free(memory);
+}
+
 static void on_message(SoupWebsocketConnection *socket, gint type, GBytes *bytes, gpointer data)
 {
     (void)socket;
@@ -194,7 +233,10 @@ static void on_message(SoupWebsocketConnection *socket, gint type, GBytes *bytes
     s->last_message_us = td_clock_now_us();
     if (type != SOUP_WEBSOCKET_DATA_BINARY || s->state != OPEN)
         return;
-    Lk__SignalResponse *message = lk__signal_response__unpack(NULL, len, body);
+    size_t left = MESSAGE_MEMORY_MAX;
+    ProtobufCAllocator allocator = {
+        .alloc = alloc_bounded, .free = free_bounded, .allocator_data = &left};
+    Lk__SignalResponse *message = lk__signal_response__unpack(&allocator, len, body);
     if (message == NULL) {
         td_log_line(s->log, TD_LOG_WARN, "event=signal_malformed bytes=%zu", len);
         return;
@@ -206,7 +248,7 @@ static void on_message(SoupWebsocketConnection *socket, gint type, GBytes *bytes
     if (message->message_case == LK__SIGNAL_RESPONSE__MESSAGE_PONG_RESP)
         s->rtt_ms = wall_ms() - message->pong_resp->last_ping_timestamp;
     s->events.message(s->events.ctx, message);
-    lk__signal_response__free_unpacked(message, NULL);
+    lk__signal_response__free_unpacked(message, &allocator);
 }
 
 static void on_socket_closed(SoupWebsocketConnection *socket, gpointer data)
@@ -332,6 +374,8 @@ int td_signal_open(const struct td_signal_config *config, const struct td_signal
     s->bearer = g_strdup_printf("Bearer %s", config->token);
     s->session = soup_session_new_with_options("user-agent", USER_AGENT, NULL);
     s->cancel = g_cancellable_new();
+    /* The token is for the server that was named, and for no other that it may point to. */
+    soup_message_add_flags(s->upgrade, SOUP_MESSAGE_NO_REDIRECT);
     soup_message_headers_append(soup_message_get_request_headers(s->upgrade), "Authorization",
                                 s->bearer);
     s->start_timer =

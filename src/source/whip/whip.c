@@ -232,7 +232,7 @@ static int read_offer(const char *text, size_t len, struct td_fail *ret_fail,
     struct td_sdp *offer = NULL;
     int r = td_sdp_parse(text, len, &offer);
     if (r < 0)
-        return td_fail_set(ret_fail, r, "The offer is not a valid session description.");
+        return td_fail_set(ret_fail, -TD_E_PARSE, "The offer is not a valid session description.");
     r = check_offer(offer, ret_fail);
     if (r == 0)
         *ret_offer = offer;

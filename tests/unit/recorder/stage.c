@@ -77,10 +77,8 @@ void stage_init(struct stage *s, size_t buffers, const char *format, bool audio_
     td_budget_init(&s->budget, NULL, 0);
     assert_int_equal(td_pool_init(&s->slots, TD_JITTER_SLOT_BYTES, 8, &s->budget), 0);
     td_clockmap_init(&s->clock);
-    s->recorder = (struct td_recorder){.fs = &s->f.gate.base,
-                                       .store = s->f.store,
-                                       .control = s->f.notify,
-                                       .budget = &s->budget};
+    s->recorder = (struct td_recorder){
+        .fs = &s->f.gate.base, .store = s->f.store, .control = s->f.notify, .budget = &s->budget};
     s->zero_us = INT64_MIN;
     struct td_output_config config = {
         .recorder = &s->recorder,
@@ -204,9 +202,9 @@ void stage_read(const struct stage *s, unsigned part, struct stage_tape *ret_tap
 {
     assert_true(part < s->part_count);
     ret_tape->count = 0;
-    struct td_fs_file file = {.fs = td_fs_posix(),
-                              .handle = td_fs_open(td_fs_posix(), s->parts[part].final,
-                                                   TD_FS_READ, 0)};
+    struct td_fs_file file = {
+        .fs = td_fs_posix(),
+        .handle = td_fs_open(td_fs_posix(), s->parts[part].final, TD_FS_READ, 0)};
     assert_true(file.handle >= 0);
     struct td_read_at input;
     assert_int_equal(td_fs_input(&file, &input), 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stage: what stands around one output in its tests: store, control mailbox, tracks, made-up frames,
- *        and a look at the files that come out.
+ * stage: what stands around one output in its tests: store, control mailbox, tracks, made-up
+ * frames, and a look at the files that come out.
  * Owner: the test.
  * Thread: the test's, which plays media loop and control loop.
  * Bound: fixed sizes.

@@ -71,9 +71,9 @@ static void test_folder(void **state)
 {
     (void)state;
     char path[TD_PATH_MAX];
-    assert_int_equal(td_layout_folder("/data", "../etc/pass wd", INT64_C(1795253400) * 1000000,
-                                      "rec_abc", path),
-                     0);
+    assert_int_equal(
+        td_layout_folder("/data", "../etc/pass wd", INT64_C(1795253400) * 1000000, "rec_abc", path),
+        0);
     assert_ptr_equal(strstr(path, "/data/recordings/"), path);
     assert_null(strchr(path + strlen("/data/recordings/"), '/'));
     assert_non_null(strstr(path, "Z_rec_abc"));

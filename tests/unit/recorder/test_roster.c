@@ -23,8 +23,7 @@ static uint32_t add_role(struct td_roster *r, const char *who, enum td_media_kin
 
 static uint32_t add(struct td_roster *r, const char *who, enum td_media_kind kind)
 {
-    return add_role(r, who, kind,
-                    kind == TD_MEDIA_VIDEO ? TD_ROLE_CAMERA : TD_ROLE_MICROPHONE);
+    return add_role(r, who, kind, kind == TD_MEDIA_VIDEO ? TD_ROLE_CAMERA : TD_ROLE_MICROPHONE);
 }
 
 /* Takes all that is wanted now; how many. */
@@ -249,10 +248,14 @@ static void test_presence(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_everybody),         cmocka_unit_test(test_filters),
-        cmocka_unit_test(test_first_with_video),  cmocka_unit_test(test_audio_after_patience),
-        cmocka_unit_test(test_one_picture),       cmocka_unit_test(test_names),
-        cmocka_unit_test(test_long_names_stay_apart), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_everybody),
+        cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_first_with_video),
+        cmocka_unit_test(test_audio_after_patience),
+        cmocka_unit_test(test_one_picture),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_long_names_stay_apart),
+        cmocka_unit_test(test_limits),
         cmocka_unit_test(test_presence),
     };
     return cmocka_run_group_tests_name("recorder/roster", tests, NULL, NULL);

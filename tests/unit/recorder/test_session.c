@@ -66,8 +66,7 @@ static void put_track(uint32_t handle, const char *who, enum td_media_kind kind)
     struct td_track_info info = {.handle = handle, .kind = kind};
     (void)snprintf(info.participant, sizeof(info.participant), "%s", who);
     (void)snprintf(info.sid, sizeof(info.sid), "TR_%u", handle);
-    struct td_track_binding binding = {
-        .handle = handle, .ssrc = 1000 + handle, .payload_count = 1};
+    struct td_track_binding binding = {.handle = handle, .ssrc = 1000 + handle, .payload_count = 1};
     if (kind == TD_MEDIA_VIDEO)
         binding.payloads[0] = (struct td_payload){96, 1, TD_CODEC_VP8, 90000};
     else
@@ -513,6 +512,7 @@ static void test_disk_full(void **state)
     put_media(1, 2, 5000, 0);
     room.fast = false;
     struct td_session_config config = config_of(true);
+    config.sidecar = false; /* only media is written */
     begin(&config);
     while (atomic_load(&room.f.gate.writes) < 2 && room.ended == 0) {
         struct pollfd polled = {.fd = td_mailbox_fd(room.control), .events = POLLIN};

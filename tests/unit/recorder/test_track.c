@@ -343,7 +343,7 @@ static void test_new_ssrc(void **state)
     struct td_track_stats stats;
     td_track_stats(b.track, &stats);
     assert_int_equal(stats.jitter.lost, 1); /* of the stream before */
-    bind(&b, 2000); /* the same again changes nothing */
+    bind(&b, 2000);                         /* the same again changes nothing */
     send_vp8(&b, 2000, 502, false);
     assert_int_equal(b.frames, 3);
     bench_done(&b);
@@ -515,6 +515,24 @@ static void test_no_slots(void **state)
     bench_done(&b);
 }
 
+static void test_flush(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b, TD_MEDIA_AUDIO, 0);
+    td_track_flush(b.track, b.now_us);
+    static const uint16_t came[] = {1, 2, 5, 6, 9, 700, 701};
+    for (size_t i = 0; i < sizeof(came) / sizeof(*came); i++)
+        send_opus(&b, came[i]);
+    td_track_flush(b.track, b.now_us); /* the end: nothing is waited for */
+    assert_int_equal(b.frames, 7);
+    assert_int_equal(b.gaps, 3);
+    struct td_track_stats stats;
+    td_track_stats(b.track, &stats);
+    assert_int_equal(stats.jitter.lost, 2 + 2 + 690);
+    bench_done(&b);
+}
+
 static void test_budget(void **state)
 {
     (void)state;
@@ -550,6 +568,7 @@ int main(void)
         cmocka_unit_test(test_key_interval),
         cmocka_unit_test(test_want_key),
         cmocka_unit_test(test_no_slots),
+        cmocka_unit_test(test_flush),
         cmocka_unit_test(test_budget),
     };
     return cmocka_run_group_tests_name("recorder/track", tests, NULL, NULL);
