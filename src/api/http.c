@@ -10,6 +10,7 @@
 #include "source/source.h"
 
 #define ROUTES_MAX 16u
+#define SLOW_TIMER "td-slow-timer"
 /* Connections that wait to be accepted. The library's 10 makes a burst of clients wait for a second
  * and more, until their SYN is sent again. */
 #define BACKLOG 256
@@ -126,6 +127,28 @@ static void on_early(SoupServer *server, SoupServerMessage *message, const char 
                         "The request body is larger than 1 MiB.");
 }
 
+/* A client that does not send what it began. */
+static gboolean on_slow(gpointer data)
+{
+    SoupServerMessage *message = data;
+    GSocket *socket = soup_server_message_get_socket(message);
+    /* The server then sees the end of the connection and lets go of it. */
+    if (socket != NULL)
+        (void)g_socket_shutdown(socket, TRUE, TRUE, NULL);
+    g_object_set_data(G_OBJECT(message), SLOW_TIMER, NULL);
+    return G_SOURCE_REMOVE;
+}
+
+/* The request is whole, or its connection is gone. */
+static void on_read(SoupServer *server, SoupServerMessage *message, gpointer data)
+{
+    (void)server;
+    (void)data;
+    guint timer = GPOINTER_TO_UINT(g_object_steal_data(G_OBJECT(message), SLOW_TIMER));
+    if (timer != 0)
+        g_source_remove(timer);
+}
+
 /* One request a connection: libsoup 3.2.2 and 3.2.3 (Debian 12) never notice that a client closed
  * an idle one, so that each health check would cost a descriptor for ever. */
 static void on_started(SoupServer *server, SoupServerMessage *message, gpointer data)
@@ -134,6 +157,9 @@ static void on_started(SoupServer *server, SoupServerMessage *message, gpointer 
     (void)data;
     soup_message_headers_replace(soup_server_message_get_response_headers(message), "Connection",
                                  "close");
+    guint timer = g_timeout_add_seconds_full(G_PRIORITY_DEFAULT, TD_HTTP_READ_S, on_slow,
+                                             g_object_ref(message), g_object_unref);
+    g_object_set_data(G_OBJECT(message), SLOW_TIMER, GUINT_TO_POINTER(timer));
 }
 
 static void on_request(SoupServer *server, SoupServerMessage *message, const char *path,
@@ -255,8 +281,10 @@ int td_http_new(const struct td_http_config *config, struct td_fail *ret_fail,
         h->tokens[h->token_count++] = config->tokens[i];
     }
     h->server = soup_server_new("server-header", "tapedeck", NULL);
-    g_signal_connect(h->server, "request-started", G_CALLBACK(on_started), NULL);
     soup_server_add_handler(h->server, NULL, on_nothing, NULL, NULL);
+    g_signal_connect(h->server, "request-started", G_CALLBACK(on_started), NULL);
+    g_signal_connect(h->server, "request-read", G_CALLBACK(on_read), NULL);
+    g_signal_connect(h->server, "request-aborted", G_CALLBACK(on_read), NULL);
     int r = start_listening(h, config, ret_fail);
     if (r < 0) {
         td_http_free(h);

@@ -3,7 +3,7 @@
  * http: the daemon's HTTP server: listening, bounded request bodies, JSON and problem answers.
  * Owner: the serve command.
  * Thread: control loop.
- * Bound: TD_HTTP_BODY_MAX of a request body, ROUTES_MAX routes.
+ * Bound: TD_HTTP_BODY_MAX of a request body, TD_HTTP_READ_S until it is there.
  * Does not: know recordings; routes are added by rest and whip.
  */
 #ifndef TD_API_HTTP_H
@@ -19,6 +19,7 @@
 
 #define TD_HTTP_BODY_MAX (1u << 20) /* an SDP offer is the largest thing that is sent to us */
 #define TD_HTTP_TOKENS_MAX 16u
+#define TD_HTTP_READ_S 10 /* a request that is not whole by then is cut off */
 
 struct td_http;
 

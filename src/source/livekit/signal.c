@@ -198,6 +198,13 @@ static gboolean on_ping(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
+/* The token we came with may be long expired when this connection has to be made again. */
+static void keep_token(struct td_signal *s, const char *token)
+{
+    g_free(s->bearer);
+    s->bearer = g_strdup_printf("Bearer %s", token);
+}
+
 static void keep_alive(struct td_signal *s, const Lk__JoinResponse *join)
 {
     /* LiveKit's own values where the server gives none (fact sheet: 5 s and 15 s). */
@@ -245,6 +252,8 @@ static void on_message(SoupWebsocketConnection *socket, gint type, GBytes *bytes
     clear_timer(&s->start_timer);
     if (message->message_case == LK__SIGNAL_RESPONSE__MESSAGE_JOIN)
         keep_alive(s, message->join);
+    if (message->message_case == LK__SIGNAL_RESPONSE__MESSAGE_REFRESH_TOKEN)
+        keep_token(s, message->refresh_token);
     if (message->message_case == LK__SIGNAL_RESPONSE__MESSAGE_PONG_RESP)
         s->rtt_ms = wall_ms() - message->pong_resp->last_ping_timestamp;
     s->events.message(s->events.ctx, message);

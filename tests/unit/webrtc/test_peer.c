@@ -250,7 +250,7 @@ static void test_restart(void **state)
     struct pair_options options = {.two_loops = true};
     char ufrag_a[TD_ICE_UFRAG_BYTES + 1];
     char ufrag_b[TD_ICE_UFRAG_BYTES + 1];
-    struct td_peer_remote remote;
+    struct td_peer_remote remote = {.lite = false};
     struct pair pair;
 
     (void)state;
