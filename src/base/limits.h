@@ -30,11 +30,10 @@
 #define TD_VIDEO_WAIT_US 1000000       /* a file waits this long for announced video */
 #define TD_PARTICIPANT_WAIT_US 5000000 /* `-o FILE` waits this long for one with video */
 #define TD_TICK_US 5000                /* media loop drain tick: 3 to 7 times less CPU */
-#define TD_TICK_STEADY_US 20000 /* … of a peer whose clocks are known: a quarter of the wake-ups \
-                                 */
-#define TD_TICK_SETTLE_US 5000000    /* arrival times count for so long after connecting */
-#define TD_TICK_CONNECTING_US 1000   /* while a peer connects, latency counts more */
-#define TD_START_TIMEOUT_US 10000000 /* a source accepts or refuses within this */
+#define TD_TICK_STEADY_US 20000        /* … of a peer whose clocks are known */
+#define TD_TICK_SETTLE_US 5000000      /* arrival times count for so long after connecting */
+#define TD_TICK_CONNECTING_US 1000     /* while a peer connects, latency counts more */
+#define TD_START_TIMEOUT_US 10000000   /* a source accepts or refuses within this */
 
 /* Disk. */
 #define TD_FLUSH_BYTES (256u << 10)    /* design section 7: flush by bytes … */
