@@ -218,16 +218,20 @@ static GSocketAddress *parse_address(const char *listen)
         strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, (guint)port);
 }
 
-static void note_address(struct td_http *h)
+/* From our own socket: libsoup 3.2.3 leaks what soup_server_get_uris asks for. */
+static bool note_address(struct td_http *h, GSocket *s, GError **error)
 {
-    GSList *uris = soup_server_get_uris(h->server);
-    if (uris != NULL) {
-        const char *host = g_uri_get_host(uris->data);
-        bool v6 = strchr(host, ':') != NULL;
-        (void)snprintf(h->address, sizeof(h->address), "%s%s%s:%d", v6 ? "[" : "", host,
-                       v6 ? "]" : "", g_uri_get_port(uris->data));
-    }
-    g_slist_free_full(uris, (GDestroyNotify)g_uri_unref);
+    GSocketAddress *address = g_socket_get_local_address(s, error);
+    if (address == NULL)
+        return false;
+    GInetSocketAddress *inet = G_INET_SOCKET_ADDRESS(address);
+    char *host = g_inet_address_to_string(g_inet_socket_address_get_address(inet));
+    bool v6 = strchr(host, ':') != NULL;
+    (void)snprintf(h->address, sizeof(h->address), "%s%s%s:%u", v6 ? "[" : "", host, v6 ? "]" : "",
+                   (unsigned)g_inet_socket_address_get_port(inet));
+    g_free(host);
+    g_object_unref(address);
+    return true;
 }
 
 static bool listen_on(struct td_http *h, GSocketAddress *address, GError **error)
@@ -238,7 +242,7 @@ static bool listen_on(struct td_http *h, GSocketAddress *address, GError **error
         return false;
     g_socket_set_listen_backlog(s, BACKLOG);
     bool ok = g_socket_bind(s, address, TRUE, error) && g_socket_listen(s, error) &&
-              soup_server_listen_socket(h->server, s, 0, error);
+              note_address(h, s, error) && soup_server_listen_socket(h->server, s, 0, error);
     g_object_unref(s);
     return ok;
 }
@@ -261,8 +265,6 @@ static int start_listening(struct td_http *h, const struct td_http_config *confi
                         error->message);
     g_clear_error(&error);
     g_object_unref(address);
-    if (r == 0)
-        note_address(h);
     return r;
 }
 
