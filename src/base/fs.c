@@ -180,6 +180,20 @@ static int fs_open_fresh(struct td_fs *fs, const char *path)
     return td_fs_open(fs, path, flags, 0644);
 }
 
+int td_fs_apply(struct td_fs *fs, int handle, const struct td_file_op *op)
+{
+    switch (op->kind) {
+    case TD_OP_APPEND:
+    case TD_OP_PATCH:
+        return td_fs_pwrite_all(fs, handle, op->bytes, op->len, op->offset);
+    case TD_OP_TRUNCATE:
+        return td_fs_truncate(fs, handle, op->offset);
+    case TD_OP_SYNC:
+        return td_fs_sync(fs, handle);
+    }
+    return -TD_E_USAGE;
+}
+
 int td_fs_replace(struct td_fs *fs, const char *path, const void *bytes, size_t len)
 {
     char temporary[TD_PATH_MAX];

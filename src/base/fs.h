@@ -91,6 +91,10 @@ TD_MUST int td_fs_list(struct td_fs *fs, const char *path, int (*each)(void *ctx
                        void *ctx);
 TD_MUST int td_fs_lock(struct td_fs *fs, int handle);
 
+/* Carries one operation out on the open file it is meant for, at once. -TD_E_USAGE for a kind that
+ * does not exist. */
+TD_MUST int td_fs_apply(struct td_fs *fs, int handle, const struct td_file_op *op);
+
 /* Writes a small file so that it is either the old or the new one after any cut: temporary in the
  * same folder, sync, rename, folder sync. */
 TD_MUST int td_fs_replace(struct td_fs *fs, const char *path, const void *bytes, size_t len);

@@ -55,6 +55,14 @@ static int save_manifest(struct td_fs *fs, const char *path, const struct td_man
     return r;
 }
 
+static void set_recovered(struct td_manifest_part *part, const struct td_recover_report *report)
+{
+    TD_MANIFEST_SET(part->file, td_layout_name(report->final));
+    TD_MANIFEST_SET(part->state, "recovered");
+    part->bytes = report->bytes_after;
+    part->duration_ms = report->scan.duration_us / TD_US_PER_MS;
+}
+
 /* What `record --sidecar` wrote beside a single file: BASE.json. */
 static int note_sidecar(struct td_fs *fs, const struct td_recover_report *report)
 {
@@ -71,10 +79,7 @@ static int note_sidecar(struct td_fs *fs, const struct td_recover_report *report
         return r == -ENOENT ? 0 : r;
     struct td_manifest_part *part = manifest_part(&m, name);
     if (part != NULL) {
-        TD_MANIFEST_SET(part->file, td_layout_name(report->final));
-        TD_MANIFEST_SET(part->state, "recovered");
-        part->bytes = report->bytes_after;
-        part->duration_ms = report->scan.duration_us / TD_US_PER_MS;
+        set_recovered(part, report);
         TD_MANIFEST_SET(m.state, "complete");
         TD_MANIFEST_SET(m.reason, "interrupted");
         m.ended_us = td_clock_wall_us();
@@ -104,16 +109,7 @@ static int apply(void *ctx, const struct td_file_op *op)
         p->bytes_cut = size - op->offset;
     if (p->dry_run || handle < 0)
         return 0;
-    switch (op->kind) {
-    case TD_OP_APPEND:
-    case TD_OP_PATCH:
-        return td_fs_pwrite_all(p->fs, handle, op->bytes, op->len, op->offset);
-    case TD_OP_TRUNCATE:
-        return td_fs_truncate(p->fs, handle, op->offset);
-    case TD_OP_SYNC:
-        return td_fs_sync(p->fs, handle);
-    }
-    return -TD_E_STATE;
+    return td_fs_apply(p->fs, handle, op);
 }
 
 static int open_slot(struct patient *p, enum td_file_slot slot, const char *path)
@@ -339,10 +335,7 @@ static int note_part(struct walk *w, const struct td_recover_report *report, boo
         return r == -ENOENT ? 0 : r;
     struct td_manifest_part *part = manifest_part(&m, td_layout_name(report->path));
     if (part != NULL && playable) {
-        TD_MANIFEST_SET(part->file, td_layout_name(report->final));
-        TD_MANIFEST_SET(part->state, "recovered");
-        part->bytes = report->bytes_after;
-        part->duration_ms = report->scan.duration_us / TD_US_PER_MS;
+        set_recovered(part, report);
     } else if (part != NULL) {
         TD_MANIFEST_SET(part->state, "failed");
     }

@@ -21,17 +21,9 @@ static int sink_emit(void *ctx, const struct td_file_op *op)
     if ((unsigned)op->file >= TD_FILE_SLOTS || sink->spool->handle[op->file] < 0) {
         return -TD_E_USAGE;
     }
-    int handle = sink->spool->handle[op->file];
-    switch (op->kind) {
-    case TD_OP_APPEND:
-    case TD_OP_PATCH:
-        return td_fs_pwrite_all(sink->fs, handle, op->bytes, op->len, op->offset);
-    case TD_OP_TRUNCATE:
-        return td_fs_truncate(sink->fs, handle, op->offset);
-    case TD_OP_SYNC:
-        return td_spool_sync_handles(sink->fs, sink->spool);
-    }
-    return -TD_E_USAGE;
+    /* A sync orders all of the spool's files, not only the one it names. */
+    return op->kind == TD_OP_SYNC ? td_spool_sync_handles(sink->fs, sink->spool)
+                                  : td_fs_apply(sink->fs, sink->spool->handle[op->file], op);
 }
 
 static int finisher_seal(struct td_finisher *f, struct td_spool *spool)
