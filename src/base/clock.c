@@ -2,7 +2,9 @@
 #include "base/clock.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 static int64_t clock_read_us(clockid_t id)
@@ -47,6 +49,36 @@ void td_clock_rfc3339(int64_t wall_us, char ret_text[static TD_CLOCK_TEXT_MAX])
                      tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
                      ms);
     assert(n > 0 && n < TD_CLOCK_TEXT_MAX);
+}
+
+static int number(const char *text, unsigned digits)
+{
+    int value = 0;
+    for (unsigned i = 0; i < digits; i++)
+        value = value * 10 + (text[i] - '0');
+    return value;
+}
+
+int td_clock_parse_rfc3339(const char *text, int64_t *ret_wall_us)
+{
+    static const char form[] = "0000-00-00T00:00:00.000Z";
+    if (strlen(text) != sizeof(form) - 1)
+        return -TD_E_PARSE;
+    for (size_t i = 0; i < sizeof(form) - 1; i++) {
+        bool digit = text[i] >= '0' && text[i] <= '9';
+        if (form[i] == '0' ? !digit : text[i] != form[i])
+            return -TD_E_PARSE;
+    }
+    struct tm tm = {
+        .tm_year = number(text, 4) - 1900,
+        .tm_mon = number(text + 5, 2) - 1,
+        .tm_mday = number(text + 8, 2),
+        .tm_hour = number(text + 11, 2),
+        .tm_min = number(text + 14, 2),
+        .tm_sec = number(text + 17, 2),
+    };
+    *ret_wall_us = (int64_t)timegm(&tm) * TD_US_PER_S + number(text + 20, 3) * TD_US_PER_MS;
+    return 0;
 }
 
 void td_clock_basic(int64_t wall_us, char ret_text[static TD_CLOCK_TEXT_MAX])

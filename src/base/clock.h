@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/err.h"
+
 #define TD_US_PER_S INT64_C(1000000)
 #define TD_US_PER_MS INT64_C(1000)
 
@@ -23,6 +25,8 @@ int64_t td_clock_wall_us(void);
 #define TD_CLOCK_TEXT_MAX 32
 /* RFC 3339 with milliseconds, UTC: "2026-11-21T09:30:00.000Z". */
 void td_clock_rfc3339(int64_t wall_us, char ret_text[static TD_CLOCK_TEXT_MAX]);
+/* Reads exactly what td_clock_rfc3339 writes; -TD_E_PARSE. */
+TD_MUST int td_clock_parse_rfc3339(const char *text, int64_t *ret_wall_us);
 /* Basic ISO 8601, seconds, for folder names: "20261121T093000Z". */
 void td_clock_basic(int64_t wall_us, char ret_text[static TD_CLOCK_TEXT_MAX]);
 

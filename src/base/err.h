@@ -29,7 +29,8 @@
     X(DAMAGED, 4103, "damaged beyond repair")                                                      \
     X(CLOSED, 4104, "closed by the other side")                                                    \
     X(USAGE, 4105, "wrong usage")                                                                  \
-    X(LIBRARY, 4106, "a library call failed")
+    X(LIBRARY, 4106, "a library call failed")                                                      \
+    X(LOST, 4107, "the file was removed or cut by somebody else")
 
 enum td_error {
 #define TD_ERROR_ROW(name, value, text) TD_E_##name = (value),

@@ -165,6 +165,11 @@ int td_fs_lock(struct td_fs *fs, int handle)
     return fs->ops->lock(fs, handle);
 }
 
+int td_fs_space(struct td_fs *fs, const char *path, struct td_fs_space *ret_space)
+{
+    return fs->ops->space(fs, path, ret_space);
+}
+
 /* Creates `path` anew; what an interrupted replacement left there goes first. */
 static int fs_open_fresh(struct td_fs *fs, const char *path)
 {

@@ -20,9 +20,17 @@ struct td_fs_stat {
     uint64_t size;
     uint64_t dev;
     uint64_t ino;
+    uint64_t nlink; /* names of it; 0 = unlinked while it is open */
     uint32_t uid;
+    int64_t mtime_us; /* wall clock */
     bool is_dir;
     bool is_file; /* regular; a link is neither */
+};
+
+struct td_fs_space {
+    uint64_t total_bytes;
+    uint64_t free_bytes; /* for us: what is kept for root does not count */
+    uint64_t files_free; /* names that can still be made; UINT64_MAX where nobody counts them */
 };
 
 enum td_fs_flags {
@@ -57,6 +65,8 @@ struct td_fs_ops {
                 void *ctx);
     /* Exclusive OFD lock, released by close. 0, or -EAGAIN while another process holds it. */
     int (*lock)(struct td_fs *fs, int handle);
+    /* Of the file system that holds `path`, which must exist. */
+    int (*space)(struct td_fs *fs, const char *path, struct td_fs_space *ret_space);
 };
 
 struct td_fs {
@@ -90,6 +100,7 @@ TD_MUST int td_fs_sync_parent(struct td_fs *fs, const char *path);
 TD_MUST int td_fs_list(struct td_fs *fs, const char *path, int (*each)(void *ctx, const char *name),
                        void *ctx);
 TD_MUST int td_fs_lock(struct td_fs *fs, int handle);
+TD_MUST int td_fs_space(struct td_fs *fs, const char *path, struct td_fs_space *ret_space);
 
 /* Carries one operation out on the open file it is meant for, at once. -TD_E_USAGE for a kind that
  * does not exist. */

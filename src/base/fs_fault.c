@@ -126,6 +126,12 @@ static int fault_lock(struct td_fs *fs, int handle)
     return r < 0 ? r : fault_inner(fs)->ops->lock(fault_inner(fs), handle);
 }
 
+static int fault_space(struct td_fs *fs, const char *path, struct td_fs_space *ret_space)
+{
+    int r = fault_next(fs);
+    return r < 0 ? r : fault_inner(fs)->ops->space(fault_inner(fs), path, ret_space);
+}
+
 static const struct td_fs_ops fault_ops = {
     .name = "fault",
     .open = fault_open,
@@ -144,6 +150,7 @@ static const struct td_fs_ops fault_ops = {
     .sync_dir = fault_sync_dir,
     .list = fault_list,
     .lock = fault_lock,
+    .space = fault_space,
 };
 
 struct td_fs *td_fs_fault_init(struct td_fs_fault *fault, struct td_fs *inner)

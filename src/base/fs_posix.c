@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static int posix_result(int r)
@@ -97,7 +98,9 @@ static void posix_stat_fill(const struct stat *st, struct td_fs_stat *ret_stat)
         .size = st->st_size > 0 ? (uint64_t)st->st_size : 0,
         .dev = st->st_dev,
         .ino = st->st_ino,
+        .nlink = st->st_nlink,
         .uid = st->st_uid,
+        .mtime_us = (int64_t)st->st_mtim.tv_sec * 1000000 + st->st_mtim.tv_nsec / 1000,
         .is_dir = S_ISDIR(st->st_mode),
         .is_file = S_ISREG(st->st_mode),
     };
@@ -255,6 +258,26 @@ static int posix_lock(struct td_fs *fs, int handle)
     return r < 0 && errno == EACCES ? -EAGAIN : posix_result(r);
 }
 
+static int posix_space(struct td_fs *fs, const char *path, struct td_fs_space *ret_space)
+{
+    (void)fs;
+    struct statvfs st;
+    int r;
+    do {
+        r = statvfs(path, &st);
+    } while (r < 0 && errno == EINTR);
+    if (r < 0) {
+        return -errno;
+    }
+    *ret_space = (struct td_fs_space){
+        .total_bytes = (uint64_t)st.f_blocks * st.f_frsize,
+        .free_bytes = (uint64_t)st.f_bavail * st.f_frsize,
+        /* File systems that make inodes as they are needed say 0 of 0. */
+        .files_free = st.f_files > 0 ? st.f_favail : UINT64_MAX,
+    };
+    return 0;
+}
+
 static const struct td_fs_ops posix_ops = {
     .name = "posix",
     .open = posix_open,
@@ -273,6 +296,7 @@ static const struct td_fs_ops posix_ops = {
     .sync_dir = posix_sync_dir,
     .list = posix_list,
     .lock = posix_lock,
+    .space = posix_space,
 };
 
 static const struct td_fs posix_fs = {.ops = &posix_ops};

@@ -93,6 +93,35 @@ int td_mux_new(const struct td_mux_ops *ops, struct td_op_sink sink, struct td_m
     return 0;
 }
 
+int td_mux_resume(const struct td_mux_ops *ops, struct td_op_sink sink,
+                  const struct td_mux_tail *tail, struct td_mux **ret_mux)
+{
+    struct td_mux *m;
+    int r;
+
+    if (!ops->resume)
+        return -TD_E_UNSUPPORTED;
+    if (tail->track_count == 0 || tail->track_count > TD_MUX_TRACKS_MAX)
+        return -EINVAL;
+    r = td_mux_new(ops, sink, &m);
+    if (r < 0)
+        return r;
+    for (unsigned i = 0; i < tail->track_count; i++) {
+        m->tracks[i].codec = tail->tracks[i].codec;
+        m->tracks[i].channels = tail->tracks[i].channels;
+    }
+    m->track_count = tail->track_count;
+    m->offset[TD_FILE_MEDIA] = tail->bytes;
+    m->started = true;
+    r = ops->resume(m, tail);
+    if (r < 0) {
+        td_mux_free(m);
+        return r;
+    }
+    *ret_mux = m;
+    return 0;
+}
+
 struct td_mux *td_mux_free(struct td_mux *m)
 {
     if (!m)
@@ -220,6 +249,16 @@ int td_mux_scan(const struct td_mux_ops *ops, const struct td_read_at *media,
     if (ret_scan)
         *ret_scan = scan;
     return 0;
+}
+
+int td_mux_tail(const struct td_mux_ops *ops, const struct td_read_at *media,
+                struct td_mux_tail *ret_tail)
+{
+    if (!ops->tail)
+        return TD_MUX_NEXT_PART;
+    if (!media->read_at)
+        return -ENOENT;
+    return ops->tail(media, ret_tail);
 }
 
 static int mux_emit(struct td_mux *m, const struct td_file_op *op)

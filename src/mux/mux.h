@@ -74,6 +74,19 @@ struct td_scan {
 /* Called for each whole frame of a scan, in file order. Non-zero stops the scan with that value. */
 typedef int td_scan_frame_fn(void *ctx, const struct td_frame *frame);
 
+/* Where a file that a killed process left goes on in place: made from the sealed file. */
+#define TD_MUX_TAIL_STATE 64u
+struct td_mux_tail {
+    uint64_t bytes; /* the file's size: the next operation appends there */
+    unsigned track_count;
+    struct {
+        enum td_codec codec;
+        unsigned channels;
+    } tracks[TD_MUX_TRACKS_MAX];      /* declared, in the order of their numbers */
+    int64_t newest_us;                /* pts of the newest frame, on the file's own time line */
+    uint8_t state[TD_MUX_TAIL_STATE]; /* the container's counters */
+};
+
 struct td_mux_ops {
     const char *name;      /* "ts", "mkv": the --format word */
     const char *extension; /* "ts" */
@@ -92,6 +105,9 @@ struct td_mux_ops {
                 const struct td_op_sink *sink, struct td_scan *ret_scan);
     int (*scan)(const struct td_read_at *media, td_scan_frame_fn *frame, void *ctx,
                 struct td_scan *ret_scan);
+    /* Both NULL: the container cannot go on in place. */
+    int (*tail)(const struct td_read_at *media, struct td_mux_tail *ret_tail);
+    int (*resume)(struct td_mux *m, const struct td_mux_tail *tail);
 };
 
 /* NULL when there is none. */
@@ -129,6 +145,15 @@ TD_MUST int td_mux_seal(const struct td_mux_ops *ops, const struct td_read_at *m
 /* Reads a file as it lies. `frame` may be NULL. */
 TD_MUST int td_mux_scan(const struct td_mux_ops *ops, const struct td_read_at *media,
                         td_scan_frame_fn *frame, void *ctx, struct td_scan *ret_scan);
+
+/* The end of a sealed file that nothing was appended to since. 0, TD_MUX_NEXT_PART (this container
+ * cannot go on in place, or not this file), or a read error. May block. */
+TD_MUST int td_mux_tail(const struct td_mux_ops *ops, const struct td_read_at *media,
+                        struct td_mux_tail *ret_tail);
+/* Like td_mux_new, but goes on behind `tail`: its tracks are declared, the first frame of each is
+ * marked as following a hole, whatever its `discontinuity` says. Time goes on in the same line. */
+TD_MUST int td_mux_resume(const struct td_mux_ops *ops, struct td_op_sink sink,
+                          const struct td_mux_tail *tail, struct td_mux **ret_mux);
 
 /* For implementations (mux/ only). */
 struct td_mux {

@@ -9,6 +9,7 @@
 #include "mux/psi.h"
 #include "mux/ts_format.h"
 #include "mux/ts_scan.h"
+#include "mux/ts_tail.h"
 
 /* Largest distance of two PCRs: ISO 13818-1 asks for 100 ms, DVB (TS 101 154) for 40 ms. */
 #define TS_PCR_US 40000
@@ -29,6 +30,7 @@
 struct ts_track {
     uint8_t cc; /* of the next packet with payload */
     bool seen;
+    bool after_hole; /* its next frame is, whatever that one says */
     int64_t last_us;
     char language[4];
 };
@@ -60,6 +62,42 @@ static int ts_open(struct td_mux *m)
 
     td_bytes_init(&ts->out, TS_OUT_MAX, NULL);
     ts->clock.pcr_us = -1;
+    return 0;
+}
+
+/* As if the muxer of the first part of the file had lived on, with a hole in every track. */
+static int ts_resume(struct td_mux *m, const struct td_mux_tail *tail)
+{
+    struct ts *ts = td_mux_state(m);
+    struct ts_clock *c = &ts->clock;
+    struct td_ts_tail state;
+
+    memcpy(&state, tail->state, sizeof(state));
+    if (state.pcr_track >= tail->track_count)
+        return -EINVAL;
+    *c = (struct ts_clock){
+        .pat_cc = state.pat_cc,
+        .pmt_cc = state.pmt_cc,
+        .version = state.version,
+        .half_epoch = state.half_epoch,
+        .begun = true,
+        .psi_due = true,
+        .pcr_track = state.pcr_track,
+        .first_us = state.first_us,
+        .newest_us = state.newest_us,
+        .pcr_us = state.pcr_us,
+    };
+    for (unsigned i = 0; i < tail->track_count; i++) {
+        struct ts_track *t = &c->tracks[i];
+
+        *t = (struct ts_track){
+            .cc = state.cc[i],
+            .seen = true,
+            .after_hole = true,
+            .last_us = state.newest_us,
+        };
+        memcpy(t->language, state.language[i], sizeof(state.language[i]));
+    }
     return 0;
 }
 
@@ -294,7 +332,7 @@ static size_t put_first_field(uint8_t *at, const struct ts_clock *c, const struc
         put_pcr(at + n, c->pcr_us);
         n += 6;
     }
-    if (frame->discontinuity) {
+    if (frame->discontinuity || c->tracks[frame->track].after_hole) {
         /* On the PCR's PID the indicator would announce a new clock (section 2.4.3.5) and players
          * would shift time; a hole is none. Our record says it on every PID. */
         flags |= TD_TS_AF_PRIVATE | (on_pcr ? 0 : TD_TS_AF_DISCONTINUITY);
@@ -395,6 +433,7 @@ static void add_pes(struct td_mux *m, struct ts *ts, const struct td_frame *fram
     memcpy(packet + TD_TS_PACKET - n, frame->bytes, n);
     add_rest(ts, pid, &t->cc, frame->bytes + n, frame->len - n,
              unbounded ? head_len + frame->len : 0);
+    t->after_hole = false;
 }
 
 static int flush(struct td_mux *m, struct ts *ts, const struct ts_clock *before)
@@ -490,4 +529,6 @@ const struct td_mux_ops td_ts_mux_ops = {
     .destroy = ts_destroy,
     .seal = td_ts_seal,
     .scan = td_ts_scan,
+    .tail = td_ts_tail,
+    .resume = ts_resume,
 };

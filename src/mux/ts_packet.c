@@ -22,6 +22,20 @@ static void parse_private(struct td_reader *r, struct td_ts_packet *p)
     }
 }
 
+/* program_clock_reference, section 2.4.3.5: 33 bits of 90 kHz, 6 reserved, 9 bits of 27 MHz. */
+static void parse_pcr(struct td_reader *r, struct td_ts_packet *p)
+{
+    const uint8_t *at = td_read_bytes(r, 6);
+
+    if (!at) /* a short field leaves the reader bad, which its caller checks */
+        return;
+    p->has_pcr = true;
+    p->pcr = ((uint64_t)at[0] << 25 | (uint64_t)at[1] << 17 | (uint64_t)at[2] << 9 |
+              (uint64_t)at[3] << 1 | at[4] >> 7) *
+                 300 +
+             ((at[4] & 1u) << 8 | at[5]);
+}
+
 static void parse_adaptation(const uint8_t *field, size_t len, struct td_ts_packet *p)
 {
     struct td_reader r;
@@ -37,7 +51,7 @@ static void parse_adaptation(const uint8_t *field, size_t len, struct td_ts_pack
     p->discontinuity = (flags & TD_TS_AF_DISCONTINUITY) != 0;
     p->random_access = (flags & TD_TS_AF_RANDOM_ACCESS) != 0;
     if (flags & TD_TS_AF_PCR)
-        (void)td_read_bytes(&r, 6); /* a short field leaves the reader bad, checked below */
+        parse_pcr(&r, p);
     if (flags & TD_TS_AF_OPCR)
         (void)td_read_bytes(&r, 6);
     if (flags & TD_TS_AF_SPLICE)

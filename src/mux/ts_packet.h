@@ -24,7 +24,9 @@ struct td_ts_packet {
     bool random_access;
     bool hole;      /* our record says so */
     bool malformed; /* its adaptation field is longer than it */
+    bool has_pcr;
     uint8_t cc;
+    uint64_t pcr;           /* in 27 MHz, as it stands there: 33 bits of 90 kHz times 300 */
     size_t end_bytes;       /* of our end record, 0 = none */
     const uint8_t *payload; /* NULL = none */
     size_t payload_len;

@@ -523,8 +523,8 @@ static void summarise(struct td_scan *scan)
     scan->sealed = scan->valid_bytes == scan->bytes && scan->bytes > 0;
 }
 
-int td_ts_scan(const struct td_read_at *media, td_scan_frame_fn *frame, void *ctx,
-               struct td_scan *ret_scan)
+int td_ts_scan_from(const struct td_read_at *media, uint64_t from, td_scan_frame_fn *frame,
+                    void *ctx, struct td_scan *ret_scan)
 {
     struct ts_scan *s = scan_new(ret_scan);
     int r;
@@ -534,11 +534,17 @@ int td_ts_scan(const struct td_read_at *media, td_scan_frame_fn *frame, void *ct
     s->frame = frame;
     s->ctx = ctx;
     ret_scan->bytes = media->size;
-    r = scan_range(s, media, 0, media_size(media));
+    r = scan_range(s, media, from, media_size(media));
     scan_free(s);
     if (r == 0)
         summarise(ret_scan);
     return r;
+}
+
+int td_ts_scan(const struct td_read_at *media, td_scan_frame_fn *frame, void *ctx,
+               struct td_scan *ret_scan)
+{
+    return td_ts_scan_from(media, 0, frame, ctx, ret_scan);
 }
 
 /* ---- seal ---- */

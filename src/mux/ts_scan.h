@@ -14,6 +14,10 @@
 
 int td_ts_scan(const struct td_read_at *media, td_scan_frame_fn *frame, void *ctx,
                struct td_scan *ret_scan);
+/* The same from `from` on, a packet border, as if the file began there: what comes before the first
+ * tables there is passed over. Offsets stay those of the file. */
+int td_ts_scan_from(const struct td_read_at *media, uint64_t from, td_scan_frame_fn *frame,
+                    void *ctx, struct td_scan *ret_scan);
 int td_ts_seal(const struct td_read_at *media, const struct td_read_at *index,
                const struct td_op_sink *sink, struct td_scan *ret_scan);
 /* The same with the windows given: a file of up to `whole` bytes is read whole, of a longer one its

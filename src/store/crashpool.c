@@ -250,7 +250,7 @@ size_t td_crashpool_file_count(const struct td_crashpool *p)
 }
 
 int td_crashpool_file_add(struct td_crashpool *p, const char *const path[TD_FILE_SLOTS],
-                          uint32_t *ret_file)
+                          uint64_t resume_bytes, uint32_t *ret_file)
 {
     char absolute[TD_FILE_SLOTS][TD_PATH_MAX];
     for (int slot = 0; slot < TD_FILE_SLOTS; slot++) {
@@ -272,6 +272,7 @@ int td_crashpool_file_add(struct td_crashpool *p, const char *const path[TD_FILE
     }
     struct td_pool_file *entry = pool_entry(p, file);
     entry->generation++;
+    entry->resume_bytes = resume_bytes;
     for (int slot = 0; slot < TD_FILE_SLOTS; slot++) {
         entry->dev[slot] = 0;
         atomic_store_explicit(&entry->ino[slot], 0, memory_order_relaxed);

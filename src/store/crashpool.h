@@ -57,16 +57,17 @@ TD_MUST int td_crashpool_recover(struct td_fs *fs, const char *runtime_dir,
 #define TD_CRASHPOOL_NONE UINT32_MAX
 
 /* One entry per spool. Copies the paths (made absolute); a NULL path is a slot that is not written.
- * -ENOBUFS when all entries are in use, -ENAMETOOLONG. */
+ * `resume_bytes` > 0: the media file is there already, with so many bytes. -ENOBUFS when all
+ * entries are in use, -ENAMETOOLONG. */
 TD_MUST int td_crashpool_file_add(struct td_crashpool *p, const char *const path[TD_FILE_SLOTS],
-                                  uint32_t *ret_file);
+                                  uint64_t resume_bytes, uint32_t *ret_file);
 /* NULL for a slot that is not written; valid until the entry is removed. */
 const char *td_crashpool_file_path(const struct td_crashpool *p, uint32_t file,
                                    enum td_file_slot slot);
-/* Writer: the file exists now; recovery then accepts no other one under this path. */
+/* Writer: the file is open now; recovery then accepts no other one under this path. */
 void td_crashpool_file_created(struct td_crashpool *p, uint32_t file, enum td_file_slot slot,
                                uint64_t dev, uint64_t ino);
-/* Writer: recovery must leave this one alone. */
+/* Writer, sync: recovery must leave this one alone. */
 void td_crashpool_file_dead(struct td_crashpool *p, uint32_t file);
 /* After all its buffers were given back. */
 void td_crashpool_file_remove(struct td_crashpool *p, uint32_t file);

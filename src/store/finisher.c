@@ -63,6 +63,7 @@ static int finisher_rename(struct td_finisher *f, struct td_spool *spool)
     int r = 0;
     if (final_path[0] != '\0' && strcmp(final_path, path) != 0) {
         r = td_fs_rename(f->fs, path, final_path, spool->finish.replace);
+        spool->renamed = r == 0;
         r = r < 0 ? r : td_fs_sync_parent(f->fs, final_path);
     }
     r = r < 0 ? r : td_fs_sync_parent(f->fs, path);
@@ -102,7 +103,8 @@ static bool finisher_report(struct td_spool *spool)
     }
     struct td_spool_report report = {
         .error = atomic_load(&spool->error),
-        .bytes = atomic_load(&spool->written_bytes),
+        .renamed = spool->renamed,
+        .bytes = spool->file_bytes != 0 ? spool->file_bytes : atomic_load(&spool->written_bytes),
         .spool = spool,
     };
     return td_mailbox_post(spool->notify, spool->closed, spool->ctx, &report, sizeof(report)) == 0;
@@ -124,6 +126,16 @@ static int64_t finisher_tick(void *ctx, int64_t now_us)
     return f->waiting != NULL ? FINISHER_RETRY_US : TD_WORKER_NO_TICK;
 }
 
+/* Sealing cuts and adds: the size is the file's own. */
+static void finisher_measure(struct td_finisher *f, struct td_spool *spool)
+{
+    struct td_fs_stat st;
+    if (spool->handle[TD_FILE_MEDIA] >= 0 &&
+        td_fs_fstat(f->fs, spool->handle[TD_FILE_MEDIA], &st) == 0) {
+        spool->file_bytes = st.size;
+    }
+}
+
 static void on_take(void *target, const void *payload)
 {
     struct td_finisher *f = target;
@@ -133,10 +145,13 @@ static void on_take(void *target, const void *payload)
     if (error == 0) {
         r = finisher_finish(f, spool);
     } else if (finisher_is_full(error) && spool->finishing && spool->handle[TD_FILE_MEDIA] >= 0) {
-        /* Cuts the torn tail. The file keeps its growing name, and its first error is the one that
-         * is reported: recovery finishes it when there is room again. */
+        /* Cuts the torn tail, which needs no room. The first error is the one that is reported;
+         * what cannot be sealed for want of room keeps its growing name, and recovery finishes it.
+         */
         r = finisher_seal(f, spool);
+        r = r < 0 ? r : finisher_rename(f, spool);
     }
+    finisher_measure(f, spool);
     int closed = td_spool_close_handles(f->fs, spool);
     r = r < 0 ? r : closed;
     if (r < 0) {

@@ -29,6 +29,8 @@ void td_manifest_done(struct td_manifest *m)
     }
     free(m->outputs);
     free(m->tracks);
+    free(m->breaks);
+    free(m->request);
     td_manifest_init(m);
 }
 
@@ -121,6 +123,29 @@ int td_manifest_add_output(struct td_manifest *m, const struct td_manifest_outpu
     return (int)index;
 }
 
+int td_manifest_add_break(struct td_manifest *m, const struct td_manifest_break *entry)
+{
+    void *array = m->breaks;
+    int r = array_grow(&array, m->break_count, sizeof(*m->breaks), TD_MANIFEST_BREAKS_MAX);
+    m->breaks = array;
+    if (r < 0) {
+        return r;
+    }
+    m->breaks[m->break_count] = *entry;
+    return (int)m->break_count++;
+}
+
+int td_manifest_set_request(struct td_manifest *m, const char *request)
+{
+    char *copy = strdup(request);
+    if (copy == NULL) {
+        return -ENOMEM;
+    }
+    free(m->request);
+    m->request = copy;
+    return 0;
+}
+
 /* ---- writing ---- */
 
 /* Takes `value` (which may be NULL: no memory) in any case. */
@@ -199,7 +224,8 @@ static json_t *output_json(const struct td_manifest_output *output)
 {
     json_t *o = json_object();
     bool ok = o != NULL && put_text(o, "participant", output->participant) &&
-              put_text(o, "role", output->role) && put(o, "parts", parts_json(output));
+              put_text(o, "role", output->role) && put_text(o, "name", output->name) &&
+              put(o, "parts", parts_json(output));
     if (!ok) {
         json_decref(o);
         return NULL;
@@ -231,6 +257,30 @@ static json_t *outputs_json(const struct td_manifest *m)
     return a;
 }
 
+static json_t *break_json(const struct td_manifest_break *b)
+{
+    json_t *o = json_object();
+    bool ok = o != NULL && put_time(o, "t", b->wall_us) && put_known(o, "pts_us", b->pts_us) &&
+              put_known(o, "resumed_us", b->resumed_us);
+    if (!ok) {
+        json_decref(o);
+        return NULL;
+    }
+    return o;
+}
+
+static json_t *breaks_json(const struct td_manifest *m)
+{
+    json_t *a = json_array();
+    for (size_t i = 0; a != NULL && i < m->break_count; i++) {
+        if (json_array_append_new(a, break_json(&m->breaks[i])) != 0) {
+            json_decref(a);
+            return NULL;
+        }
+    }
+    return a;
+}
+
 static json_t *manifest_json(const struct td_manifest *m)
 {
     json_t *o = json_object();
@@ -239,8 +289,11 @@ static json_t *manifest_json(const struct td_manifest *m)
               put_text(o, "room_sid", m->room_sid) && put_text(o, "state", m->state) &&
               put_text(o, "reason", m->reason) && put_time(o, "started", m->started_us) &&
               put_time(o, "ended", m->ended_us) && put_known(o, "zero_us", m->zero_us) &&
-              put(o, "tracks", tracks_json(m)) && put(o, "outputs", outputs_json(m)) &&
-              put_text(o, "software", m->software);
+              (m->paused_us == 0 || put_number(o, "paused_us", m->paused_us)) &&
+              (!m->paused || put(o, "paused", json_true())) && put_text(o, "source", m->source) &&
+              (m->request == NULL || put_text(o, "request", m->request)) &&
+              put(o, "interruptions", breaks_json(m)) && put(o, "tracks", tracks_json(m)) &&
+              put(o, "outputs", outputs_json(m)) && put_text(o, "software", m->software);
     if (!ok) {
         json_decref(o);
         return NULL;
@@ -290,48 +343,13 @@ static void get_number(const json_t *object, const char *key, int64_t *field)
     }
 }
 
-/* Days since 1970-01-01 of a proleptic Gregorian date (H. Hinnant, "days_from_civil"). */
-static int64_t days_from_civil(int64_t year, int64_t month, int64_t day)
-{
-    year -= month <= 2 ? 1 : 0;
-    int64_t era = year / 400;
-    int64_t year_of_era = year - era * 400;
-    int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    return era * 146097 + day_of_era - 719468;
-}
-
-/* `count` digits; -1 when there are not so many. */
-static int64_t digits(const char *text, size_t count)
-{
-    int64_t value = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (text[i] < '0' || text[i] > '9') {
-            return -1;
-        }
-        value = value * 10 + (text[i] - '0');
-    }
-    return value;
-}
-
-/* Exactly the form td_clock_rfc3339 writes: "2026-11-21T09:30:00.000Z". */
 static void get_time(const json_t *object, const char *key, int64_t *field)
 {
-    static const char form[] = "0000-00-00T00:00:00.000Z";
     const char *text = json_string_value(json_object_get(object, key));
-    if (text == NULL || strlen(text) != sizeof(form) - 1) {
-        return;
+    int64_t wall_us;
+    if (text != NULL && td_clock_parse_rfc3339(text, &wall_us) == 0) {
+        *field = wall_us;
     }
-    for (size_t i = 0; i < sizeof(form) - 1; i++) {
-        bool digit = text[i] >= '0' && text[i] <= '9';
-        if (form[i] == '0' ? !digit : text[i] != form[i]) {
-            return;
-        }
-    }
-    int64_t days = days_from_civil(digits(text, 4), digits(text + 5, 2), digits(text + 8, 2));
-    int64_t seconds = days * 86400 + digits(text + 11, 2) * 3600 + digits(text + 14, 2) * 60 +
-                      digits(text + 17, 2);
-    *field = seconds * TD_US_PER_S + digits(text + 20, 3) * TD_US_PER_MS;
 }
 
 #define GET_TEXT(object, key, field) get_text((object), (key), (field), sizeof(field))
@@ -371,6 +389,7 @@ static int read_output(struct td_manifest *m, const json_t *o)
     struct td_manifest_output output = {.part_count = 0};
     GET_TEXT(o, "participant", output.participant);
     GET_TEXT(o, "role", output.role);
+    GET_TEXT(o, "name", output.name);
     int index = td_manifest_add_output(m, &output);
     if (index < 0) {
         return index;
@@ -383,6 +402,35 @@ static int read_output(struct td_manifest *m, const json_t *o)
         }
     }
     return 0;
+}
+
+static int read_break(struct td_manifest *m, const json_t *o)
+{
+    struct td_manifest_break b = {.wall_us = TD_MANIFEST_NO_TIME,
+                                  .resumed_us = TD_MANIFEST_NO_TIME};
+    get_time(o, "t", &b.wall_us);
+    get_number(o, "pts_us", &b.pts_us);
+    get_number(o, "resumed_us", &b.resumed_us);
+    int r = td_manifest_add_break(m, &b);
+    return r < 0 ? r : 0;
+}
+
+static int read_request(struct td_manifest *m, const json_t *o)
+{
+    const char *request = json_string_value(json_object_get(o, "request"));
+    return request != NULL ? td_manifest_set_request(m, request) : 0;
+}
+
+/* Each element of the array under `key`, until one fails. */
+static int read_array(struct td_manifest *m, const json_t *o, const char *key,
+                      int (*read)(struct td_manifest *m, const json_t *o))
+{
+    const json_t *array = json_object_get(o, key);
+    int r = 0;
+    for (size_t i = 0; i < json_array_size(array) && r == 0; i++) {
+        r = read(m, json_array_get(array, i));
+    }
+    return r;
 }
 
 static int read_all(struct td_manifest *m, const json_t *o)
@@ -401,16 +449,17 @@ static int read_all(struct td_manifest *m, const json_t *o)
     get_time(o, "ended", &m->ended_us);
     get_number(o, "zero_us", &m->zero_us);
     GET_TEXT(o, "software", m->software);
-    int r = 0;
-    const json_t *tracks = json_object_get(o, "tracks");
-    for (size_t i = 0; i < json_array_size(tracks) && r == 0; i++) {
-        r = read_track(m, json_array_get(tracks, i));
+    get_number(o, "paused_us", &m->paused_us);
+    m->paused = json_is_true(json_object_get(o, "paused"));
+    GET_TEXT(o, "source", m->source);
+    int r = read_request(m, o);
+    if (r == 0) {
+        r = read_array(m, o, "interruptions", read_break);
     }
-    const json_t *outputs = json_object_get(o, "outputs");
-    for (size_t i = 0; i < json_array_size(outputs) && r == 0; i++) {
-        r = read_output(m, json_array_get(outputs, i));
+    if (r == 0) {
+        r = read_array(m, o, "tracks", read_track);
     }
-    return r;
+    return r < 0 ? r : read_array(m, o, "outputs", read_output);
 }
 
 int td_manifest_read(const char *text, size_t len, struct td_manifest *ret_manifest)

@@ -11,6 +11,7 @@
 #ifndef TD_STORE_MANIFEST_H
 #define TD_STORE_MANIFEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,7 @@
 #define TD_MANIFEST_TRACKS_MAX 1024u /* of one recording; rejoining makes new ones */
 #define TD_MANIFEST_OUTPUTS_MAX 512u
 #define TD_MANIFEST_PARTS_MAX 1024u      /* of one output */
+#define TD_MANIFEST_BREAKS_MAX 1024u     /* interruptions of one recording */
 #define TD_MANIFEST_BYTES_MAX (4u << 20) /* of the text, read or written */
 #define TD_MANIFEST_TEXT_MAX 256         /* identity, name, room, file: bytes with NUL */
 #define TD_MANIFEST_WORD_MAX 48          /* state, reason, sid, codec …: bytes with NUL */
@@ -51,8 +53,15 @@ struct td_manifest_part {
 struct td_manifest_output {
     char participant[TD_MANIFEST_TEXT_MAX];
     char role[TD_MANIFEST_WORD_MAX]; /* "av", "screen" … */
+    char name[TD_MANIFEST_TEXT_MAX]; /* of its files, without part number and extension */
     struct td_manifest_part *parts;
     size_t part_count;
+};
+
+struct td_manifest_break { /* the process died, or the source was lost */
+    int64_t wall_us;       /* when media ended */
+    int64_t pts_us;        /* where, on the recording's time line */
+    int64_t resumed_us;    /* where it went on; TD_MANIFEST_NO_TIME = not (yet) */
 };
 
 struct td_manifest {
@@ -64,6 +73,12 @@ struct td_manifest {
     int64_t started_us;                /* wall, microseconds since 1970; TD_MANIFEST_NO_TIME */
     int64_t ended_us;                  /* the same */
     int64_t zero_us;                   /* wall time of pts 0; the same */
+    int64_t paused_us;                 /* sum of the pauses: pts = wall - zero_us - paused_us */
+    bool paused;                       /* it is, whatever its state: to go on as paused */
+    char source[TD_MANIFEST_WORD_MAX]; /* "livekit", "whip" */
+    char *request;                     /* what was asked for, without secrets; NULL = not known */
+    struct td_manifest_break *breaks;
+    size_t break_count;
     struct td_manifest_track *tracks;
     size_t track_count;
     struct td_manifest_output *outputs;
@@ -85,6 +100,9 @@ TD_MUST int td_manifest_add_track(struct td_manifest *m, const struct td_manifes
 TD_MUST int td_manifest_add_output(struct td_manifest *m, const struct td_manifest_output *output);
 TD_MUST int td_manifest_add_part(struct td_manifest *m, size_t output,
                                  const struct td_manifest_part *part);
+TD_MUST int td_manifest_add_break(struct td_manifest *m, const struct td_manifest_break *entry);
+/* Copied; -ENOMEM. */
+TD_MUST int td_manifest_set_request(struct td_manifest *m, const char *request);
 
 /* malloc'ed, NUL-terminated JSON text, one line end at its end. 0, -ENOMEM, -TD_E_LIMIT. */
 TD_MUST int td_manifest_write(const struct td_manifest *m, char **ret_text, size_t *ret_len);

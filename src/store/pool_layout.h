@@ -79,9 +79,10 @@ struct td_pool_file {
     _Atomic uint32_t state; /* enum td_pool_file_state */
     uint32_t generation; /* counts the uses of this entry; a buffer names the one it belongs to */
     uint64_t dev[TD_FILE_SLOTS];
-    _Atomic uint64_t ino[TD_FILE_SLOTS];   /* 0: not created yet */
+    _Atomic uint64_t ino[TD_FILE_SLOTS];   /* 0: not open yet */
     char path[TD_FILE_SLOTS][TD_PATH_MAX]; /* absolute; empty: this slot is not written */
-    uint8_t reserved[88];
+    uint64_t resume_bytes; /* 0: the media file is created; else it is there with so many bytes */
+    uint8_t reserved[80];
 };
 
 struct td_pool_buffer {

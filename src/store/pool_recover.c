@@ -74,12 +74,17 @@ static uint64_t buffer_at(const struct recover *v, uint32_t buffer)
     return v->header.buffers_at + (uint64_t)buffer * v->header.buffer_bytes;
 }
 
-/* The file did not exist when the process died, or came to be in the very moment: then it is empty.
- * Its identity is noted before the first byte, so that a second run knows it again. */
-static int target_create(struct recover *v, int slot, const char *path)
+/* The process died before its writer had opened the file, or in the very moment. A new one does not
+ * exist or is empty; one to go on with has the size it had. Its identity is noted before the first
+ * byte, so that a second run knows it again. */
+static int target_adopt(struct recover *v, int slot, const char *path)
 {
     const unsigned flags = TD_FS_READ | TD_FS_WRITE | TD_FS_NOFOLLOW;
-    int handle = td_fs_open(v->fs, path, flags | TD_FS_CREATE, 0644);
+    uint64_t bytes = slot == TD_FILE_MEDIA ? v->entry.resume_bytes : 0;
+    int handle = -EEXIST;
+    if (bytes == 0) {
+        handle = td_fs_open(v->fs, path, flags | TD_FS_CREATE, 0644);
+    }
     if (handle == -EEXIST) {
         handle = td_fs_open(v->fs, path, flags, 0);
     }
@@ -92,9 +97,10 @@ static int target_create(struct recover *v, int slot, const char *path)
     if (r < 0) {
         return r;
     }
-    if (!stat.is_file || stat.size != 0) {
+    if (!stat.is_file || stat.size != bytes) {
         return -ESTALE;
     }
+    v->target[slot].size = stat.size;
     v->entry.dev[slot] = stat.dev;
     atomic_store(&v->entry.ino[slot], stat.ino);
     uint64_t at = entry_at(v, v->file);
@@ -136,7 +142,7 @@ static int target_open(struct recover *v, int slot)
         t->skip = true;
         return 0;
     }
-    int r = atomic_load(&v->entry.ino[slot]) == 0 ? target_create(v, slot, path)
+    int r = atomic_load(&v->entry.ino[slot]) == 0 ? target_adopt(v, slot, path)
                                                   : target_find(v, slot, path);
     if (r == 0) {
         r = td_fs_lock(v->fs, t->handle);

@@ -11,20 +11,30 @@
 /* Splitting a frame is not worth a record for fewer bytes than this. */
 #define SPOOL_SPLIT_BYTES_MIN 256
 
+const int64_t td_spool_latency_us[TD_SPOOL_LATENCY_BUCKETS - 1] = {
+    1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 1000000,
+};
+
 int td_spool_new(const struct td_spool_setup *setup, const struct td_spool_config *config,
                  struct td_spool **ret_spool)
 {
+    assert(config->resume_bytes == 0 || config->path[TD_FILE_MEDIA] != NULL);
     struct td_spool *s = calloc(1, sizeof(*s));
     if (s == NULL) {
         return -ENOMEM;
     }
-    int r = td_crashpool_file_add(setup->pool, config->path, &s->file);
+    int r = td_crashpool_file_add(setup->pool, config->path, config->resume_bytes, &s->file);
     if (r < 0) {
         free(s);
         return r;
     }
     s->pool = setup->pool;
     s->writer = setup->writer;
+    s->resume_bytes = config->resume_bytes;
+    atomic_init(&s->media_bytes, config->resume_bytes);
+    atomic_init(&s->accepted_bytes, config->resume_bytes);
+    atomic_init(&s->written_bytes, config->resume_bytes);
+    atomic_init(&s->synced_bytes, config->resume_bytes);
     s->flush_bytes = setup->flush_bytes;
     s->flush_interval_us = setup->flush_interval_us;
     s->notify = config->notify;
@@ -96,6 +106,36 @@ int td_spool_sync_handles(struct td_fs *fs, struct td_spool *spool)
         }
     }
     return 0;
+}
+
+static int spool_look(struct td_fs *fs, const struct td_spool *spool)
+{
+    int handle = spool->handle[TD_FILE_MEDIA];
+    if (handle < 0) {
+        return 0;
+    }
+    unsigned cuts = atomic_load(&spool->cuts);
+    uint64_t bytes = atomic_load(&spool->media_bytes);
+    struct td_fs_stat stat;
+    int r = td_fs_fstat(fs, handle, &stat);
+    if (r < 0) {
+        return r;
+    }
+    bool unlinked = spool->linked && stat.nlink == 0;
+    /* A cut of ours that came in between makes the two sizes incomparable. */
+    bool cut = stat.size < bytes && cuts == atomic_load(&spool->cuts);
+    return unlinked || cut ? -TD_E_LOST : 0;
+}
+
+int td_spool_check(struct td_fs *fs, struct td_spool *spool)
+{
+    int r = spool_look(fs, spool);
+    if (r < 0) {
+        /* What follows is dropped; recovery must not add to what somebody else made of the file. */
+        td_crashpool_file_dead(spool->pool, spool->file);
+        (void)td_spool_fail(spool, r); /* it is `r` that is returned */
+    }
+    return r;
 }
 
 /* Gives the current buffer to the writer. */
@@ -240,6 +280,10 @@ void td_spool_stats(const struct td_spool *spool, struct td_spool_stats *ret_sta
         .flushes = atomic_load(&spool->flushes),
         .last_write_us = atomic_load(&spool->last_write_us),
         .write_latency_us = atomic_load(&spool->write_latency_us),
+        .latency_sum_us = atomic_load(&spool->latency_sum_us),
         .error = atomic_load(&spool->error),
     };
+    for (size_t i = 0; i < TD_SPOOL_LATENCY_BUCKETS; i++) {
+        ret_stats->latency_counts[i] = atomic_load(&spool->latency_counts[i]);
+    }
 }

@@ -140,6 +140,16 @@ int td_store_append(struct td_store *s, const char *path, const void *bytes, siz
     return td_scribe_append(&s->scribe, path, bytes, len);
 }
 
+int td_store_run(struct td_store *s, const struct td_store_job *job)
+{
+    return td_scribe_run(&s->scribe, job);
+}
+
+int td_store_use_reserve(struct td_store *s, const char *path, uint64_t slice_bytes)
+{
+    return td_scribe_use_reserve(&s->scribe, path, slice_bytes);
+}
+
 uint64_t td_store_scribe_errors(const struct td_store *s, int *ret_first)
 {
     return td_scribe_errors(&s->scribe, ret_first);

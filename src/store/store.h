@@ -32,6 +32,8 @@ struct td_store_config {
 
 /* Opens the crash pool (falling back to private memory: `td_store_crash_safe` is then false). */
 TD_MUST int td_store_new(const struct td_store_config *config, struct td_store **ret_store);
+/* Runs all that was posted first. Answers that do not fit into their mailbox even then are dropped.
+ */
 struct td_store *td_store_free(struct td_store *s);
 bool td_store_crash_safe(const struct td_store *s);
 /* Why it is not: -ENODEV (no tmpfs), -ENOSPC (tmpfs full) …; 0 when it is. */
@@ -46,6 +48,10 @@ enum td_spool_condition {
     TD_SPOOL_FULL = 1, /* no buffer: nothing was taken; drop video to the next key frame */
 };
 
+/* Upper bounds of the buckets of write latency, in microseconds; the last one has none. */
+#define TD_SPOOL_LATENCY_BUCKETS 10u
+extern const int64_t td_spool_latency_us[TD_SPOOL_LATENCY_BUCKETS - 1];
+
 struct td_spool_stats {      /* readable from any thread, each value by itself */
     uint64_t accepted_bytes; /* taken from the muxer */
     uint64_t written_bytes;  /* handed to the kernel */
@@ -53,7 +59,11 @@ struct td_spool_stats {      /* readable from any thread, each value by itself *
     uint64_t flushes;
     int64_t last_write_us;    /* monotonic time of the last finished write */
     int64_t write_latency_us; /* of the last write */
-    int error;                /* first failure of open, write, sync …, negative, sticky */
+    uint64_t latency_counts[TD_SPOOL_LATENCY_BUCKETS]; /* writes that took so long, not summed up */
+    uint64_t latency_sum_us;
+    /* First failure of open, write, sync …, negative, sticky. -TD_E_LOST: somebody else removed or
+     * cut the media file; looked for before each write and at each sync, unless syncing is off. */
+    int error;
 };
 
 struct td_spool_config {
@@ -61,6 +71,9 @@ struct td_spool_config {
                                         and dropped. Created exclusively by the writer thread, mode
                                         0644, locked (OFD) until closed; an open that fails half-way
                                         takes its empty files back */
+    /* > 0: the media file is there already, with exactly this many bytes (else -TD_E_DAMAGED), and
+     * is appended to. An open that fails leaves it as it was. */
+    uint64_t resume_bytes;
     /* Heard once on `notify`'s owner thread when the spool failed (path, code), and once when it
      * was closed. `notify` may be NULL: poll the stats. */
     struct td_mailbox *notify;
@@ -70,15 +83,16 @@ struct td_spool_config {
 };
 
 struct td_spool_report {
-    int error; /* 0 or negative */
-    uint64_t bytes;
+    int error;      /* 0 or negative */
+    bool renamed;   /* in `closed`: the file is whole under its final name, whatever `error` was */
+    uint64_t bytes; /* of the file as it was left */
     struct td_spool *spool; /* identity only in `closed`: its memory may be gone */
 };
 
 /* How a closed part is finished, run on the finisher thread after everything is written and synced.
  * `seal` may be NULL. It reads the files and emits operations that are executed at once. After a
  * failure the file keeps its growing name, for recovery to finish; after a full disk (ENOSPC,
- * EDQUOT, EFBIG) it is still sealed, so that its torn tail is cut. */
+ * EDQUOT, EFBIG) it is still sealed, so that its torn tail is cut, and renamed if that succeeds. */
 struct td_spool_finish {
     int (*seal)(void *ctx, const struct td_read_at *media, const struct td_read_at *index,
                 const struct td_op_sink *sink);
@@ -115,6 +129,24 @@ void td_spool_stats(const struct td_spool *spool, struct td_spool_stats *ret_sta
 TD_MUST int td_store_replace(struct td_store *s, const char *path, const void *bytes, size_t len);
 /* Any thread. Takes a copy. Appends to `path`, created when missing, in order of calls. */
 TD_MUST int td_store_append(struct td_store *s, const char *path, const void *bytes, size_t len);
+
+/* Something that may block: a call to the catalogue, a look into a folder. */
+struct td_store_job {
+    int (*job)(void *arg);
+    void *arg;
+    struct td_mailbox *reply; /* hears done(target, &result); it outlives the store */
+    td_message_fn *done;      /* payload: int; NULL: nobody wants to know */
+    void *target;
+};
+/* Any thread. Runs the job on the scribe's thread, in order of calls with the two above: what they
+ * wrote is there. Answers into one mailbox keep their order; one that is full is tried again until
+ * it takes them. `arg` is the job's, unless this fails: -ENOBUFS, -ENOMEM. */
+TD_MUST int td_store_run(struct td_store *s, const struct td_store_job *job);
+
+/* From here on the file at `path` (reserve.h) is cut shorter by a slice whenever a small file finds
+ * no space, and the write is done again. -ENOMEM, -ENOBUFS. */
+TD_MUST int td_store_use_reserve(struct td_store *s, const char *path, uint64_t slice_bytes);
+
 /* Failures of the scribe so far, and the first (0 when none). */
 uint64_t td_store_scribe_errors(const struct td_store *s, int *ret_first);
 

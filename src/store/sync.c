@@ -25,10 +25,14 @@ static void sync_spool(struct td_store_sync *s, struct td_spool *spool)
     /* Read before the sync: what is written meanwhile is not counted as durable. */
     uint64_t written = atomic_load(&spool->written_bytes);
     bool clean = spool->folder_synced && written == atomic_load(&spool->synced_bytes);
-    if (clean || atomic_load(&spool->error) < 0) {
+    if (atomic_load(&spool->error) < 0) {
         return;
     }
-    int r = td_spool_sync_handles(s->fs, spool);
+    int r = td_spool_check(s->fs, spool);
+    if (r < 0 || clean) {
+        return; /* a failure was told */
+    }
+    r = td_spool_sync_handles(s->fs, spool);
     if (r == 0 && !spool->folder_synced) {
         r = sync_folders(s, spool);
     }
@@ -116,6 +120,11 @@ int td_store_sync_start(struct td_store_sync *s, struct td_fs *fs, int64_t inter
 void td_store_sync_stop(struct td_store_sync *s)
 {
     td_worker_stop(&s->worker);
+}
+
+bool td_store_sync_is_on(const struct td_store_sync *s)
+{
+    return s->interval_us >= 0;
 }
 
 void td_store_sync_add(struct td_store_sync *s, struct td_spool *spool)

@@ -7,12 +7,17 @@
  *        `sync_asked`) one request, and there are file_count spools.
  * Does not: sync again after a failure: the kernel may have forgotten the pages (EIO is sticky).
  *
+ * Each round also looks whether the media files are still there (td_spool_check). While a file
+ * grows the writer must look, too: its next write would make a cut file long again, with a hole in
+ * it.
+ *
  * A closed spool comes by here on its way to the finisher. So no handle is closed while it is being
  * synced, without a lock or a count.
  */
 #ifndef TD_STORE_SYNC_H
 #define TD_STORE_SYNC_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/fs.h"
@@ -34,6 +39,8 @@ struct td_store_sync {
 TD_MUST int td_store_sync_start(struct td_store_sync *s, struct td_fs *fs, int64_t interval_us,
                                 size_t file_count, struct td_finisher *finisher);
 void td_store_sync_stop(struct td_store_sync *s);
+/* Whether anybody looks after the files at all. */
+bool td_store_sync_is_on(const struct td_store_sync *s);
 /* The files are open. */
 void td_store_sync_add(struct td_store_sync *s, struct td_spool *spool);
 /* Something was written; matters for interval 0 only. */

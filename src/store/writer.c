@@ -19,18 +19,31 @@ struct writer_run {
     size_t len;
 };
 
-static int writer_create(struct td_store_writer *w, struct td_spool *spool, enum td_file_slot slot)
+/* A file to go on with is what it was said to be, or it is not touched. */
+static int writer_check(const struct td_spool *spool, enum td_file_slot slot,
+                        const struct td_fs_stat *stat)
+{
+    if (spool->created[slot]) {
+        return 0;
+    }
+    return stat->is_file && stat->size == spool->resume_bytes ? 0 : -TD_E_DAMAGED;
+}
+
+static int writer_open_file(struct td_store_writer *w, struct td_spool *spool,
+                            enum td_file_slot slot)
 {
     const char *path = td_crashpool_file_path(w->pool, spool->file, slot);
     if (path == NULL) {
         return 0;
     }
-    const unsigned flags = TD_FS_READ | TD_FS_WRITE | TD_FS_CREATE | TD_FS_NOFOLLOW;
-    int handle = td_fs_open(w->fs, path, flags, 0644);
+    bool create = slot != TD_FILE_MEDIA || spool->resume_bytes == 0;
+    const unsigned flags = TD_FS_READ | TD_FS_WRITE | TD_FS_NOFOLLOW;
+    int handle = td_fs_open(w->fs, path, create ? flags | TD_FS_CREATE : flags, 0644);
     if (handle < 0) {
         return handle;
     }
     spool->handle[slot] = handle;
+    spool->created[slot] = create;
     /* The lock says that a recorder is at work here; it falls with the last close or with us. */
     int r = td_fs_lock(w->fs, handle);
     if (r < 0) {
@@ -38,18 +51,20 @@ static int writer_create(struct td_store_writer *w, struct td_spool *spool, enum
     }
     struct td_fs_stat stat;
     r = td_fs_fstat(w->fs, handle, &stat);
+    r = r < 0 ? r : writer_check(spool, slot, &stat);
     if (r == 0) {
+        spool->linked = slot == TD_FILE_MEDIA ? stat.nlink > 0 : spool->linked;
         td_crashpool_file_created(w->pool, spool->file, slot, stat.dev, stat.ino);
     }
     return r;
 }
 
-/* Takes back what a half-successful open made: the files are ours and empty. Their own errors are
+/* Takes back what a half-successful open made: those files are ours and empty. Their own errors are
  * second to the one that brought us here. */
 static void writer_open_undo(struct td_store_writer *w, struct td_spool *spool)
 {
     for (int slot = 0; slot < TD_FILE_SLOTS; slot++) {
-        if (spool->handle[slot] >= 0) {
+        if (spool->handle[slot] >= 0 && spool->created[slot]) {
             enum td_file_slot which = (enum td_file_slot)slot;
             int r = td_fs_unlink(w->fs, td_crashpool_file_path(w->pool, spool->file, which));
             (void)r;
@@ -64,7 +79,7 @@ static void writer_open(struct td_store_writer *w, struct td_spool *spool)
     spool->opened = true;
     int r = 0;
     for (int slot = 0; slot < TD_FILE_SLOTS && r == 0; slot++) {
-        r = writer_create(w, spool, (enum td_file_slot)slot);
+        r = writer_open_file(w, spool, (enum td_file_slot)slot);
     }
     if (r < 0) {
         td_crashpool_file_dead(w->pool, spool->file);
@@ -75,6 +90,29 @@ static void writer_open(struct td_store_writer *w, struct td_spool *spool)
     td_store_sync_add(w->sync, spool);
 }
 
+/* What the sync thread may expect of the media file's size. */
+static void writer_reached(struct td_spool *spool, enum td_file_slot slot, uint64_t end)
+{
+    if (slot == TD_FILE_MEDIA && end > atomic_load(&spool->media_bytes)) {
+        atomic_store(&spool->media_bytes, end);
+    }
+}
+
+static int writer_truncate(struct td_store_writer *w, struct td_spool *spool,
+                           const struct td_file_op *op)
+{
+    if (op->file == TD_FILE_MEDIA && op->offset < atomic_load(&spool->media_bytes)) {
+        /* Both before the cut: who sees a short file sees one of these, too. */
+        atomic_store(&spool->media_bytes, op->offset);
+        atomic_fetch_add(&spool->cuts, 1);
+    }
+    int r = td_fs_truncate(w->fs, spool->handle[op->file], op->offset);
+    if (r == 0) {
+        writer_reached(spool, op->file, op->offset);
+    }
+    return r;
+}
+
 static int writer_run_out(struct td_store_writer *w, struct td_spool *spool, struct writer_run *run)
 {
     if (run->len == 0) {
@@ -83,6 +121,7 @@ static int writer_run_out(struct td_store_writer *w, struct td_spool *spool, str
     int r = td_fs_pwrite_all(w->fs, spool->handle[run->slot], run->bytes, run->len, run->offset);
     if (r == 0) {
         atomic_fetch_add(&spool->written_bytes, run->len);
+        writer_reached(spool, run->slot, run->offset + run->len);
     }
     run->len = 0;
     return r;
@@ -113,7 +152,7 @@ static int writer_op(struct td_store_writer *w, struct td_spool *spool, struct w
             .slot = op->file, .offset = op->offset, .bytes = op->bytes, .len = op->len};
         return 0;
     case TD_OP_TRUNCATE:
-        return td_fs_truncate(w->fs, spool->handle[op->file], op->offset);
+        return writer_truncate(w, spool, op);
     case TD_OP_SYNC:
         return td_spool_sync_handles(w->fs, spool);
     }
@@ -143,6 +182,36 @@ static void on_open(void *target, const void *payload)
     }
 }
 
+static void writer_took(struct td_spool *spool, int64_t took_us, int64_t end_us)
+{
+    size_t bucket = 0;
+    while (bucket < TD_SPOOL_LATENCY_BUCKETS - 1 && took_us > td_spool_latency_us[bucket]) {
+        bucket++;
+    }
+    atomic_fetch_add(&spool->latency_counts[bucket], 1);
+    atomic_fetch_add(&spool->latency_sum_us, (uint64_t)took_us);
+    atomic_store(&spool->write_latency_us, took_us);
+    atomic_store(&spool->last_write_us, end_us);
+}
+
+static void writer_take(struct td_store_writer *w, struct td_spool *spool, uint32_t buffer)
+{
+    if (td_store_sync_is_on(w->sync) && td_spool_check(w->fs, spool) < 0) {
+        return; /* it was told */
+    }
+    int64_t start_us = td_clock_now_us();
+    int r = writer_write(w, spool, buffer);
+    int64_t end_us = td_clock_now_us();
+    if (r < 0) {
+        /* What follows is dropped, so recovery must not write it behind a hole either. */
+        td_crashpool_file_dead(w->pool, spool->file);
+        (void)td_spool_fail(spool, r); /* the emitter and the report hear of it */
+        return;
+    }
+    writer_took(spool, end_us - start_us, end_us);
+    td_store_sync_written(w->sync, spool);
+}
+
 static void on_buffer(void *target, const void *payload)
 {
     struct td_store_writer *w = target;
@@ -150,18 +219,7 @@ static void on_buffer(void *target, const void *payload)
     struct td_spool *spool = message->spool;
     on_open(target, payload); /* the mailbox does not order different posters */
     if (atomic_load(&spool->error) == 0) {
-        int64_t start_us = td_clock_now_us();
-        int r = writer_write(w, spool, message->buffer);
-        int64_t end_us = td_clock_now_us();
-        if (r < 0) {
-            /* What follows is dropped, so recovery must not write it behind a hole either. */
-            td_crashpool_file_dead(w->pool, spool->file);
-            (void)td_spool_fail(spool, r); /* the emitter and the report hear of it */
-        } else {
-            atomic_store(&spool->write_latency_us, end_us - start_us);
-            atomic_store(&spool->last_write_us, end_us);
-            td_store_sync_written(w->sync, spool);
-        }
+        writer_take(w, spool, message->buffer);
     } else {
         td_spool_report_failure(spool);
     }

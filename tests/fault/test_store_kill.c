@@ -3,10 +3,12 @@
  * it emitted. A child emits as fast as it can and notes in a shared page, after each emit returned,
  * how far it came; it is killed when it has come to a random point, or somewhere in its
  * preparations. Then recovery runs, sometimes killed half-way itself, and the files must hold
- * everything up to there, and at most one operation more.
+ * everything up to there, and at most one operation more. Then another child may go on with the
+ * same files in place, and die, too.
  *
  * TD_TEST_SEED repeats a run's choices, TD_TEST_ROUNDS sets how many. */
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -26,6 +28,7 @@
 
 #define ROUNDS 40
 #define PARTS_MAX 48u
+#define LIVES 6u
 #define STREAMS 2u
 #define HEADER_BYTES 16u
 #define PATCH_AT 8u
@@ -44,6 +47,10 @@ struct plan {
     size_t buffers;
     int64_t flush_interval_us;
     int64_t sync_interval_us;
+    /* where the first part of each stream goes on; 0: it begins */
+    uint64_t start_bytes[STREAMS];
+    unsigned long start_ops[STREAMS];
+    unsigned long long die_at; /* its own call to the file system that kills the child; 0: none */
 };
 
 struct op {
@@ -105,12 +112,13 @@ static void child_open(struct child *c, unsigned stream)
 {
     char path[TD_PATH_MAX];
     part_path(c->f, stream, c->part[stream], false, path);
-    struct td_spool_config config = {.path = {path, NULL}};
+    bool first = c->part[stream] == 0;
+    c->ops[stream] = first ? c->plan->start_ops[stream] : 0;
+    c->size[stream] = first ? c->plan->start_bytes[stream] : 0;
+    struct td_spool_config config = {.path = {path, NULL}, .resume_bytes = c->size[stream]};
     while (td_spool_open(c->f->store, &config, &c->spool[stream]) == -ENOBUFS) {
         (void)sched_yield(); /* until the finisher has one less */
     }
-    c->ops[stream] = 0;
-    c->size[stream] = 0;
 }
 
 static void child_close(struct child *c, unsigned stream)
@@ -161,6 +169,9 @@ static void child_run(struct fixture *f, const struct plan *plan, struct witness
     if (td_store_new(&config, &f->store) < 0 || !td_store_crash_safe(f->store)) {
         _exit(1);
     }
+    f->gate.calls = 0;
+    f->gate.fail_at = plan->die_at;
+    f->gate.kills = true;
     child_open(&c, 0);
     child_open(&c, 1);
     for (unsigned long n = 0;; n++) {
@@ -229,12 +240,17 @@ static pid_t start_child(struct fixture *f, const struct plan *plan, struct witn
     return pid;
 }
 
-static void kill_child(pid_t pid)
+static void wait_killed(pid_t pid)
 {
-    assert_int_equal(kill(pid, SIGKILL), 0);
     int status;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFSIGNALED(status)); /* it never ends by itself */
+}
+
+static void kill_child(pid_t pid)
+{
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    wait_killed(pid);
 }
 
 /* Recovery in a process of its own that is killed at its n-th call. */
@@ -298,12 +314,140 @@ static unsigned long setting(const char *name, unsigned long value)
     return text != NULL ? strtoul(text, NULL, 10) : value;
 }
 
+/* ---- files that go on in place ---- */
+
+/* What a stream's file must hold, and holds. */
+struct going {
+    uint64_t bytes;
+    unsigned long ops;
+    uint64_t number; /* of the last patch */
+};
+
+/* The same promise as in check_part, counted from where the life began. */
+static void check_going(const struct fixture *f, const struct plan *plan, unsigned stream,
+                        unsigned long emitted, struct going *g)
+{
+    char path[TD_PATH_MAX];
+    part_path(f, stream, 0, false, path);
+    if (!file_exists(path)) {
+        assert_true(emitted == 0 && g->bytes == 0);
+        return;
+    }
+    uint32_t seed = part_seed(plan, stream, 0);
+    unsigned long end = emitted > g->ops ? emitted : g->ops;
+    uint64_t size = g->bytes;
+    for (unsigned long n = g->ops; n < end; n++) {
+        struct op op = op_at(seed, n, size);
+        size += op.patch ? 0 : op.len;
+        g->number = op.patch || n == 0 ? n : g->number;
+    }
+    struct op next = op_at(seed, end, size);
+    size_t have = 0;
+    char *bytes = file_read(path, &have);
+    if (have < size || have > size + (next.patch ? 0 : next.len)) {
+        fail_msg("stream %u: %zu bytes after %lu operations, %llu expected", stream, have, end,
+                 (unsigned long long)size);
+    }
+    uint64_t found = 0;
+    if (have >= HEADER_BYTES) {
+        memcpy(&found, bytes + PATCH_AT, sizeof(found));
+    }
+    if (found != g->number && !(next.patch && found == end)) {
+        fail_msg("stream %u: number %llu instead of %llu", stream, (unsigned long long)found,
+                 (unsigned long long)g->number);
+    }
+    for (size_t i = HEADER_BYTES; i < have; i++) {
+        if ((uint8_t)bytes[i] != pattern_at(seed, i)) {
+            fail_msg("stream %u: byte %zu of %zu differs", stream, i, have);
+        }
+    }
+    free(bytes);
+    /* The header is written once. */
+    *g = (struct going){.bytes = have, .ops = end == 0 && have > 0 ? 1 : end, .number = found};
+    if (have == 0) {
+        assert_int_equal(unlink(path), 0);
+    }
+}
+
+static unsigned long run_life(struct fixture *f, uint32_t seed, unsigned life,
+                              struct going going[STREAMS])
+{
+    struct witness *witness =
+        mmap(NULL, sizeof(*witness), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(witness != MAP_FAILED);
+    struct plan plan = {
+        .seed = seed,
+        .part_ops = ULONG_MAX,
+        .buffers = 8 + mix(seed, life) % 32,
+        .flush_interval_us = 1 + mix(seed, life + 10) % 3000,
+        .sync_interval_us = (int64_t)(mix(seed, life + 20) % 3) - 1,
+        .start_bytes = {going[0].bytes, going[1].bytes},
+        .start_ops = {going[0].ops, going[1].ops},
+    };
+    /* Many die before their writer has opened the files, or in the midst of it. */
+    unsigned long way = mix(seed, life + 30) % 4;
+    unsigned long target = way == 0 ? 0 : way == 1 ? 1 : mix(seed, life + 40) % 1000;
+    plan.die_at = way == 2 ? 1 + mix(seed, life + 50) % 12 : 0;
+    pid_t pid = start_child(f, &plan, witness);
+    while (plan.die_at == 0 && atomic_load(&witness->total) < target &&
+           waitpid(pid, NULL, WNOHANG) == 0) {
+        (void)sched_yield();
+    }
+    if (plan.die_at == 0) {
+        kill_child(pid);
+    } else {
+        wait_killed(pid);
+    }
+    if (mix(seed, life + 60) % 3 == 0) {
+        recover_by_half(f, 1 + mix(seed, life + 70) % 40);
+    }
+    assert_in_range(td_crashpool_recover(&f->gate.base, f->shm, NULL, NULL), 0, 1);
+    assert_int_equal(folder_count(f->shm), 0);
+    for (unsigned stream = 0; stream < STREAMS; stream++) {
+        check_going(f, &plan, stream, atomic_load(&witness->emitted[stream][0]), &going[stream]);
+    }
+    unsigned long total = atomic_load(&witness->total);
+    assert_int_equal(munmap(witness, sizeof(*witness)), 0);
+    return total;
+}
+
+static unsigned long run_lives(uint32_t seed)
+{
+    static struct fixture f;
+    struct going going[STREAMS] = {{.bytes = 0}};
+    unsigned long total = 0;
+    fixture_init(&f);
+    for (unsigned life = 0; life < LIVES; life++) {
+        total += run_life(&f, seed, life, going);
+    }
+    fixture_done(&f);
+    return total;
+}
+
+static uint32_t choose_seed(void)
+{
+    uint32_t seed = (uint32_t)setting("TD_TEST_SEED", (unsigned long)td_clock_wall_us() & 0xffffff);
+    print_message("# TD_TEST_SEED=%u\n", seed);
+    return seed;
+}
+
+static void test_kill_resumed(void **state)
+{
+    (void)state;
+    uint32_t seed = choose_seed();
+    unsigned long rounds = setting("TD_TEST_ROUNDS", ROUNDS);
+    unsigned long total = 0;
+    for (unsigned long i = 0; i < rounds; i++) {
+        total += run_lives(seed + (uint32_t)i * 100000);
+    }
+    print_message("# %lu kills, %lu operations, none lost\n", rounds * LIVES, total);
+}
+
 static void test_kill(void **state)
 {
     (void)state;
-    uint32_t seed = (uint32_t)setting("TD_TEST_SEED", (unsigned long)td_clock_wall_us() & 0xffffff);
+    uint32_t seed = choose_seed();
     unsigned long rounds = setting("TD_TEST_ROUNDS", ROUNDS);
-    print_message("# TD_TEST_SEED=%u\n", seed);
     unsigned long total = 0;
     for (unsigned long i = 0; i < rounds; i++) {
         total += run_round(seed + (uint32_t)i * 100000);
@@ -315,6 +459,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_kill_resumed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

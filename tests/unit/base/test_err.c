@@ -22,6 +22,7 @@ static void test_names(void **state)
     } rows[] = {
         {-TD_E_PARSE, "TD_E_PARSE", "malformed input"},
         {-TD_E_LIBRARY, "TD_E_LIBRARY", "a library call failed"},
+        {-TD_E_LOST, "TD_E_LOST", "the file was removed or cut by somebody else"},
         {-ENOSPC, "ENOSPC", "No space left on device"},
         {0, "OK", "success"},
         {ENOSPC, "UNKNOWN", "unknown error"}, /* positive codes are conditions, not errors */

@@ -79,6 +79,7 @@ static void test_read_write(void **state)
     assert_int_equal(td_fs_stat_path(f->fs, f->a, &same), 0);
     assert_true(stat.size == 8 && stat.is_file && !stat.is_dir && stat.uid == getuid());
     assert_true(stat.ino == same.ino && stat.dev == same.dev && same.size == 8);
+    assert_true(stat.mtime_us > 0 && stat.mtime_us == same.mtime_us);
     assert_true(td_fs_pread(f->fs, h, bytes, 1, UINT64_MAX) == -EOVERFLOW);
     assert_int_equal(td_fs_pwrite_all(f->fs, h, "x", 1, UINT64_MAX), -EFBIG);
     assert_int_equal(td_fs_truncate(f->fs, h, UINT64_MAX), -EFBIG);
@@ -214,6 +215,40 @@ static void test_lock(void **state)
     assert_int_equal(td_fs_close(f->fs, second), 0);
 }
 
+/* Who holds a file open can see that it has no name any more. */
+static void test_names(void **state)
+{
+    struct fixture *f = *state;
+    struct td_fs_stat stat;
+    int h = td_fs_open(f->fs, f->a, TD_FS_WRITE | TD_FS_CREATE, 0600);
+    assert_true(h >= 0);
+    assert_int_equal(td_fs_fstat(f->fs, h, &stat), 0);
+    assert_int_equal(stat.nlink, 1);
+    assert_int_equal(link(f->a, f->b), 0);
+    assert_int_equal(td_fs_stat_path(f->fs, f->b, &stat), 0);
+    assert_int_equal(stat.nlink, 2);
+    assert_int_equal(td_fs_unlink(f->fs, f->a), 0);
+    assert_int_equal(td_fs_unlink(f->fs, f->b), 0);
+    assert_int_equal(td_fs_fstat(f->fs, h, &stat), 0);
+    assert_int_equal(stat.nlink, 0);
+    assert_int_equal(td_fs_close(f->fs, h), 0);
+}
+
+static void test_space(void **state)
+{
+    struct fixture *f = *state;
+    struct td_fs_space space = {.total_bytes = 0};
+    assert_int_equal(td_fs_space(f->fs, f->folder.path, &space), 0);
+    assert_true(space.total_bytes > 0 && space.free_bytes <= space.total_bytes);
+    assert_true(space.files_free > 0);
+    /* procfs stores nothing and counts no inodes. */
+    assert_int_equal(td_fs_space(f->fs, "/proc", &space), 0);
+    assert_true(space.free_bytes == 0 && space.files_free == UINT64_MAX);
+    space.free_bytes = 7;
+    assert_int_equal(td_fs_space(f->fs, f->a, &space), -ENOENT);
+    assert_true(space.free_bytes == 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +257,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_rename, setup, teardown),
         cmocka_unit_test_setup_teardown(test_folders, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lock, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_space, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -174,6 +174,7 @@ static void one_round(const struct td_mux_ops *ops, const struct part *clean, st
     struct td_read_at media;
     struct seen before = {0};
     struct seen after = {0};
+    struct td_mux_tail end;
     struct td_scan scan;
     struct tape tape;
     bool tail = seed % 2 == 0;
@@ -204,6 +205,8 @@ static void one_round(const struct td_mux_ops *ops, const struct part *clean, st
         r = seal(ops, part, &tape, tail, &scan);
         FUZZ_CHECK(r == 0, r);
         FUZZ_CHECK(tape.count == 0, tape.count);
+        r = td_mux_tail(ops, &media, &end);
+        FUZZ_CHECK(r == 0 || r == TD_MUX_NEXT_PART, r);
     }
     tape_done(&tape);
 }

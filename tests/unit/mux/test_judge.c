@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "media.h"
 #include "tape.h"
 
@@ -79,19 +80,24 @@ static void store(const char *path, const struct td_bytes *bytes)
     assert_int_equal(fclose(f), 0);
 }
 
-static void judge_silent(const char *path, const char *what)
+static void judge_with(const char *path, const char *what, const char *options)
 {
     char command[256];
     char text[4096];
     int r;
 
-    snprintf(command, sizeof(command), "ffmpeg -nostdin -v warning -i '%s' -map 0 -f null - 2>&1",
-             path);
+    snprintf(command, sizeof(command),
+             "ffmpeg -nostdin -v warning -i '%s' -map 0 %s -f null - 2>&1", path, options);
     r = capture(command, text, sizeof(text));
     if (r != 0 || text[0])
         print_message("# ffmpeg on %s: %s\n", what, text);
     assert_int_equal(r, 0);
     assert_string_equal(text, "");
+}
+
+static void judge_silent(const char *path, const char *what)
+{
+    judge_with(path, what, "");
 }
 
 static unsigned count_frames(const char *path, const char *stream)
@@ -320,13 +326,129 @@ static void test_ts_late(void **state)
     judge_container(j, "ts", TD_CODEC_H264, "codec_name=h264", LATE_VIDEO);
 }
 
+/* ---- a file that went on after its process was killed, twenty times ---- */
+
+#define KILLS 20u
+
+struct killed {
+    struct tape tape; /* of one life */
+    struct part part;
+    struct td_mux_tail tail;
+    struct reel kept;
+    int64_t clock_us;
+    uint64_t seed;
+};
+
+/* One life of the whole reel, later by the time that passed, and its death. Of holes of more than
+ * 30 s FFmpeg warns, whoever left them: these are shorter. */
+static void live_and_die(struct killed *k, const struct reel *reel, struct td_mux *m, bool last)
+{
+    const struct td_bytes *file = &k->part.file[TD_FILE_MEDIA];
+    int64_t base_us = k->clock_us + (int64_t)(test_random(&k->seed) % 2000000);
+    uint64_t *ends = calloc(reel->count, sizeof(*ends));
+    size_t from = file->len;
+    size_t len;
+
+    assert_non_null(ends);
+    for (size_t i = 0; i < reel->count; i++) {
+        struct td_frame frame = reel_frame(reel, i);
+
+        frame.pts_us += base_us;
+        assert_int_equal(td_mux_write(m, &frame), 0);
+        ends[i] = m->offset[TD_FILE_MEDIA];
+        k->clock_us = frame.pts_us + 40000;
+    }
+    td_mux_free(m);
+    part_apply_all(&k->part, &k->tape);
+    len = last ? file->len - from : 1 + (size_t)(test_random(&k->seed) % (file->len - from));
+    if (from == 0 && len < 20000)
+        len = 20000;
+    k->part.file[TD_FILE_MEDIA].len = from + len;
+    for (size_t i = 0; i < reel->count && ends[i] <= from + len; i++) {
+        struct td_frame frame = reel_frame(reel, i);
+
+        reel_add(&k->kept, &frame);
+    }
+    free(ends);
+    tape_done(&k->tape);
+    tape_init(&k->tape);
+}
+
+static void seal_and_go_on(struct killed *k, const struct td_mux_ops *ops, struct td_mux **ret_mux)
+{
+    struct td_read_at media = part_input(&k->part, TD_FILE_MEDIA);
+    struct td_op_sink sink = tape_sink(&k->tape);
+    struct td_scan scan;
+
+    assert_int_equal(td_mux_seal(ops, &media, NULL, &sink, &scan), 0);
+    part_apply_all(&k->part, &k->tape);
+    tape_done(&k->tape);
+    tape_init(&k->tape);
+    media = part_input(&k->part, TD_FILE_MEDIA);
+    assert_int_equal(td_mux_tail(ops, &media, &k->tail), 0);
+    assert_int_equal(td_mux_resume(ops, sink, &k->tail, ret_mux), 0);
+}
+
+static void judge_killed(const char *path, const struct killed *k)
+{
+    char command[256];
+    char text[4096];
+
+    store(path, &k->part.file[TD_FILE_MEDIA]);
+    snprintf(command, sizeof(command),
+             "ffprobe -v error -show_packets -show_frames -of compact '%s' 2>&1 >/dev/null", path);
+    assert_int_equal(capture(command, text, sizeof(text)), 0);
+    assert_string_equal(text, "");
+    judge_streams(path, &k->kept, "codec_name=h264");
+    /* Holes are no multiples of a frame's time: it must not be made to fit a frame rate. */
+    judge_with(path, "a file that went on after its process was killed",
+               "-fps_mode passthrough -enc_time_base -1");
+}
+
+static void test_ts_killed(void **state)
+{
+    const struct judge *j = *state;
+    const struct td_mux_ops *ops = td_mux_by_name("ts");
+    struct td_mux_track video = {.codec = TD_CODEC_H264};
+    struct td_mux_track audio = {.codec = TD_CODEC_OPUS, .channels = 2, .language = "deu"};
+    struct killed k = {.seed = (uint64_t)td_clock_wall_us() % 1000000};
+    struct td_mux *m = NULL;
+    struct reel reel;
+    unsigned track;
+    char path[128];
+
+    if (!j->has_ffmpeg)
+        skip();
+    if (getenv("TD_TEST_SEED"))
+        k.seed = strtoull(getenv("TD_TEST_SEED"), NULL, 10);
+    print_message("# TD_TEST_SEED=%llu\n", (unsigned long long)k.seed);
+    make_reel(j, TD_CODEC_H264, TOGETHER, &reel);
+    tape_init(&k.tape);
+    part_init(&k.part);
+    reel_init(&k.kept);
+    assert_int_equal(td_mux_new(ops, tape_sink(&k.tape), &m), 0);
+    assert_int_equal(td_mux_add_track(m, &video, &track), 0);
+    assert_int_equal(td_mux_add_track(m, &audio, &track), 0);
+    for (unsigned i = 0; i < KILLS; i++) {
+        live_and_die(&k, &reel, m, false);
+        seal_and_go_on(&k, ops, &m);
+    }
+    live_and_die(&k, &reel, m, true);
+    snprintf(path, sizeof(path), "%s/killed.ts", j->dir);
+    judge_killed(path, &k);
+    print_message("# %u kills, %zu of %zu frames\n", KILLS, k.kept.count, (KILLS + 1) * reel.count);
+    tape_done(&k.tape);
+    part_done(&k.part);
+    reel_done(&k.kept);
+    reel_done(&reel);
+}
+
 /* With a name: that one only, so that they can run side by side. */
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ts),
-        cmocka_unit_test(test_ts_late),
-        cmocka_unit_test(test_mkv_h264),
+        cmocka_unit_test(test_ts),        cmocka_unit_test(test_ts_late),
+        cmocka_unit_test(test_ts_killed), cmocka_unit_test(test_mkv_h264),
         cmocka_unit_test(test_mkv_vp8),
     };
 

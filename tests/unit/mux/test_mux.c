@@ -169,6 +169,25 @@ static void test_null_and_hash(void **state)
     reel_done(&reel);
 }
 
+/* Goes on behind the end of a file; the first failure is answered. */
+static int go_on(const struct td_mux_ops *ops, const struct td_read_at *media,
+                 const struct reel *reel, struct tape *tape)
+{
+    struct td_frame frame = reel_frame(reel, 0);
+    struct td_mux_tail tail;
+    struct td_mux *m = NULL;
+    int r = td_mux_tail(ops, media, &tail);
+
+    if (r)
+        return r;
+    r = td_mux_resume(ops, tape_sink(tape), &tail, &m);
+    frame.pts_us = tail.newest_us + 5000000;
+    if (r == 0)
+        r = td_mux_write(m, &frame);
+    td_mux_free(m);
+    return r;
+}
+
 /* Each allocation fails once: the call says -ENOMEM, nothing leaks (the sanitizer looks), and what
  * was emitted is readable. The tape has room beforehand, so that only the muxer allocates. */
 static void torture(const char *format)
@@ -210,6 +229,19 @@ static void torture(const char *format)
         if (r == 0)
             r = strcmp(format, "mkv") == 0 ? td_mkv_seal_above(&media, &index, &sink, 0, &scan)
                                            : td_mux_seal(ops, &media, &index, &sink, &scan);
+        fail_at = 0;
+        assert_true(r == 0 || r == -ENOMEM);
+    }
+    r = -ENOMEM;
+    for (unsigned long n = 1; r != 0 && strcmp(format, "ts") == 0; n++) {
+        struct td_read_at media = part_input(&part, TD_FILE_MEDIA);
+
+        assert_true(n < 1000);
+        tape.count = 0;
+        tape.bytes.len = 0;
+        allocations = 0;
+        fail_at = n;
+        r = go_on(ops, &media, &reel, &tape);
         fail_at = 0;
         assert_true(r == 0 || r == -ENOMEM);
     }

@@ -128,7 +128,8 @@ static void on_closed(void *target, const void *payload)
     memcpy(&h->report, payload, sizeof(h->report));
 }
 
-struct td_spool *fixture_spool(struct fixture *f, const char *name, bool index)
+static struct td_spool *spool_at(struct fixture *f, const char *name, bool index,
+                                 uint64_t resume_bytes)
 {
     char media[TD_PATH_MAX];
     char idx[TD_PATH_MAX];
@@ -137,6 +138,7 @@ struct td_spool *fixture_spool(struct fixture *f, const char *name, bool index)
     assert_true(n > 0 && (size_t)n < sizeof(idx));
     struct td_spool_config config = {
         .path = {[TD_FILE_MEDIA] = media, [TD_FILE_INDEX] = index ? idx : NULL},
+        .resume_bytes = resume_bytes,
         .notify = f->notify,
         .failed = on_failed,
         .closed = on_closed,
@@ -145,6 +147,16 @@ struct td_spool *fixture_spool(struct fixture *f, const char *name, bool index)
     struct td_spool *spool = NULL;
     assert_int_equal(td_spool_open(f->store, &config, &spool), 0);
     return spool;
+}
+
+struct td_spool *fixture_spool(struct fixture *f, const char *name, bool index)
+{
+    return spool_at(f, name, index, 0);
+}
+
+struct td_spool *fixture_resume(struct fixture *f, const char *name, uint64_t bytes)
+{
+    return spool_at(f, name, false, bytes);
 }
 
 static void fixture_hear(struct fixture *f)

@@ -77,6 +77,8 @@ size_t pool_bytes(size_t buffers);
 const char *fixture_path(const struct fixture *f, const char *name, char ret_path[TD_PATH_MAX]);
 /* A spool at disk/name, and with `index` at disk/name.idx. */
 struct td_spool *fixture_spool(struct fixture *f, const char *name, bool index);
+/* The same, without an index, over the file that is there and should have `bytes` bytes. */
+struct td_spool *fixture_resume(struct fixture *f, const char *name, uint64_t bytes);
 /* Waits until `closed` was heard `count` times in all. */
 void fixture_wait_closed(struct fixture *f, int count);
 void fixture_wait_failed(struct fixture *f);

@@ -40,7 +40,7 @@ static uint32_t add_file(struct td_crashpool *p, const char *path)
 {
     const char *paths[TD_FILE_SLOTS] = {[TD_FILE_MEDIA] = path};
     uint32_t file = TD_CRASHPOOL_NONE;
-    assert_int_equal(td_crashpool_file_add(p, paths, &file), 0);
+    assert_int_equal(td_crashpool_file_add(p, paths, 0, &file), 0);
     return file;
 }
 
@@ -228,10 +228,10 @@ static void test_files(void **state)
     const char *none[TD_FILE_SLOTS] = {[TD_FILE_MEDIA] = "x.ts", [TD_FILE_INDEX] = NULL};
     uint32_t file;
     for (size_t i = 0; i < count; i++) {
-        assert_int_equal(td_crashpool_file_add(p, none, &file), 0);
+        assert_int_equal(td_crashpool_file_add(p, none, 0, &file), 0);
     }
     uint32_t over = 0;
-    assert_int_equal(td_crashpool_file_add(p, none, &over), -ENOBUFS);
+    assert_int_equal(td_crashpool_file_add(p, none, 0, &over), -ENOBUFS);
     /* Relative paths must mean the same to another process later. */
     char cwd[TD_PATH_MAX];
     assert_non_null(getcwd(cwd, sizeof(cwd)));
@@ -246,9 +246,9 @@ static void test_files(void **state)
     name[0] = '/';
     name[TD_PATH_MAX] = '\0';
     const char *paths[TD_FILE_SLOTS] = {[TD_FILE_INDEX] = name};
-    assert_int_equal(td_crashpool_file_add(p, paths, &over), -ENAMETOOLONG);
+    assert_int_equal(td_crashpool_file_add(p, paths, 0, &over), -ENAMETOOLONG);
     name[TD_PATH_MAX - 1] = '\0';
-    assert_int_equal(td_crashpool_file_add(p, paths, &over), 0);
+    assert_int_equal(td_crashpool_file_add(p, paths, 0, &over), 0);
     assert_int_equal(over, file);
     assert_string_equal(td_crashpool_file_path(p, over, TD_FILE_INDEX), name);
     for (uint32_t i = 0; i < count; i++) {

@@ -56,6 +56,7 @@ static int recover(struct fixture *f, struct heard_files *h)
 
 struct dying {
     struct td_crashpool *pool;
+    uint64_t resume_bytes; /* of the next file that is opened */
     uint32_t file;
     struct td_crashpool_fill fill;
 };
@@ -73,7 +74,7 @@ static bool dying_open(struct dying *d, struct fixture *f, size_t buffers, const
         return false;
     }
     d->fill.buffer = TD_CRASHPOOL_NONE;
-    return td_crashpool_file_add(d->pool, paths, &d->file) == 0;
+    return td_crashpool_file_add(d->pool, paths, d->resume_bytes, &d->file) == 0;
 }
 
 /* As the writer does: creates the file, says so to the pool. */
@@ -145,6 +146,24 @@ static void pool_path(struct fixture *f, char ret_path[TD_PATH_MAX])
     assert_true(n > 0 && n < (int)TD_PATH_MAX);
 }
 
+/* Recovery in a process that is killed before its n-th call; false when it has not so many. */
+static bool killed_at(struct fixture *f, unsigned long long n)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        f->gate.calls = 0;
+        f->gate.fail_at = n;
+        f->gate.kills = true;
+        _exit(td_crashpool_recover(&f->gate.base, f->shm, NULL, NULL) == 1 ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    assert_true(killed || (WIFEXITED(status) && WEXITSTATUS(status) == 0));
+    return killed;
+}
+
 /* ---- files that did not exist yet ---- */
 
 static bool not_created(struct fixture *f, struct dying *d)
@@ -195,6 +214,76 @@ static void test_not_created_but_taken(void **state)
     assert_int_equal(h.count, 0);
     assert_content(path, "other", 5);
     assert_int_equal(folder_count(f->shm), 0);
+}
+
+/* ---- a file to go on with, whose writer had not opened it yet ---- */
+
+static bool going_on(struct fixture *f, struct dying *d)
+{
+    d->resume_bytes = 4;
+    return dying_open(d, f, 4, "a.ts", false) && dying_text(d, TD_OP_APPEND, 4, "4567") &&
+           dying_text(d, TD_OP_APPEND, 8, "89");
+}
+
+static void test_going_on(void **state)
+{
+    struct fixture *f = *state;
+    char path[TD_PATH_MAX];
+    file_write(fixture_path(f, "a.ts", path), "0123", 4);
+    die(f, going_on);
+    struct heard_files h;
+    assert_int_equal(recover(f, &h), 1);
+    assert_content(path, "0123456789", 10);
+    assert_int_equal(h.count, 1);
+    assert_int_equal(h.bytes, 6);
+    assert_int_equal(folder_count(f->shm), 0);
+}
+
+/* Another size, another kind, nothing at all: the writer would have refused it, too. */
+static void test_going_on_with_another(void **state)
+{
+    static const char *const others[] = {"", "012", "01234"};
+    struct fixture *f = *state;
+    char path[TD_PATH_MAX];
+    char other[TD_PATH_MAX];
+    struct heard_files h;
+    (void)fixture_path(f, "a.ts", path);
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        file_write(path, others[i], strlen(others[i]));
+        die(f, going_on);
+        assert_int_equal(recover(f, &h), 1);
+        assert_int_equal(h.count, 0);
+        assert_content(path, others[i], strlen(others[i]));
+        assert_int_equal(unlink(path), 0);
+    }
+    die(f, going_on);
+    assert_int_equal(recover(f, &h), 1);
+    assert_false(file_exists(path));
+    file_write(fixture_path(f, "other", other), "0123", 4);
+    assert_int_equal(symlink(other, path), 0);
+    die(f, going_on);
+    assert_int_equal(recover(f, &h), 1);
+    assert_content(other, "0123", 4);
+    assert_int_equal(folder_count(f->shm), 0);
+}
+
+/* Recovery is killed at each of its calls: the next one knows the file again, although it has
+ * another size now. */
+static void test_going_on_killed(void **state)
+{
+    struct fixture *f = *state;
+    char path[TD_PATH_MAX];
+    bool reached = true;
+    (void)fixture_path(f, "a.ts", path);
+    for (unsigned long long n = 1; reached; n++) {
+        file_write(path, "0123", 4);
+        die(f, going_on);
+        reached = killed_at(f, n);
+        struct heard_files h;
+        assert_int_equal(recover(f, &h), reached ? 1 : 0);
+        assert_content(path, "0123456789", 10);
+        assert_int_equal(unlink(path), 0);
+    }
 }
 
 /* ---- files that existed ---- */
@@ -626,18 +715,7 @@ static void test_killed_anywhere(void **state)
     bool reached = true;
     for (unsigned long long n = 1; reached; n += 3) {
         die(f, interleaved);
-        pid_t pid = fork();
-        assert_true(pid >= 0);
-        if (pid == 0) {
-            f->gate.calls = 0;
-            f->gate.fail_at = n;
-            f->gate.kills = true;
-            _exit(td_crashpool_recover(&f->gate.base, f->shm, NULL, NULL) == 1 ? 0 : 1);
-        }
-        int status;
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        reached = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
-        assert_true(reached || (WIFEXITED(status) && WEXITSTATUS(status) == 0));
+        reached = killed_at(f, n);
         struct heard_files h;
         assert_int_equal(recover(f, &h), reached ? 1 : 0);
         check_interleaved(f);
@@ -650,6 +728,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_not_created, setup, teardown),
         cmocka_unit_test_setup_teardown(test_just_created, setup, teardown),
         cmocka_unit_test_setup_teardown(test_not_created_but_taken, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_going_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_going_on_with_another, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_going_on_killed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_half_written, setup, teardown),
         cmocka_unit_test_setup_teardown(test_gone, setup, teardown),

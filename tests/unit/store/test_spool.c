@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "fixture.h"
 
 #define MS INT64_C(1000)
@@ -471,7 +473,8 @@ static void test_seal_fails(void **state)
     assert_true(file_exists(fixture_path(f, "a.recording.mkv.idx", path)));
 }
 
-/* After a full disk the tail is cut all the same; after EIO nothing is touched. */
+/* After a full disk the tail is cut all the same, and the file is whole then; after EIO nothing is
+ * touched. */
 static void test_seal_after_error(void **state)
 {
     static const int errors[] = {-ENOSPC, -EIO};
@@ -494,12 +497,285 @@ static void test_seal_after_error(void **state)
         close_and_wait(f, s, &finish);
         assert_int_equal(f->heard.report.error, errors[i]);
         assert_int_equal(ctx.calls, i == 0);
-        assert_false(file_exists(path));
-        assert_content(fixture_path(f, "a.recording.mkv", path),
-                       i == 0 ? "S1234567-end" : "0123456789", i == 0 ? 12 : 10);
+        assert_int_equal(f->heard.report.renamed, i == 0);
+        assert_int_equal(f->heard.report.bytes, i == 0 ? 12 : 10);
+        assert_int_equal(file_exists(path), i == 0);
+        if (i != 0) {
+            (void)fixture_path(f, "a.recording.mkv", path);
+        }
+        assert_content(path, i == 0 ? "S1234567-end" : "0123456789", i == 0 ? 12 : 10);
         assert_int_equal(td_fs_unlink(td_fs_posix(), path), 0);
+        assert_int_equal(folder_count(f->disk), 0);
         fixture_store_done(f);
     }
+}
+
+/* ---- a file that goes on ---- */
+
+#define RESUME_BYTES 100000u
+
+static void file_to_resume(struct fixture *f, const char *name, uint32_t seed)
+{
+    static uint8_t bytes[RESUME_BYTES];
+    char path[TD_PATH_MAX];
+    pattern_fill(seed, 0, bytes, sizeof(bytes));
+    file_write(fixture_path(f, name, path), bytes, sizeof(bytes));
+}
+
+static void test_resume(void **state)
+{
+    static const int64_t intervals[] = {SYNC_OFF, 0, 2 * MS};
+    struct fixture *f = *state;
+    file_to_resume(f, "a.recording.ts", 6);
+    uint64_t bytes = RESUME_BYTES;
+    for (size_t i = 0; i < sizeof(intervals) / sizeof(intervals[0]); i++) {
+        fixture_store(f, 8, intervals[i]);
+        struct td_spool *s = fixture_resume(f, "a.recording.ts", bytes);
+        struct td_spool_stats stats;
+        td_spool_stats(s, &stats);
+        assert_int_equal(stats.accepted_bytes, bytes);
+        assert_int_equal(stats.written_bytes, bytes);
+        assert_int_equal(stats.synced_bytes, bytes);
+        assert_int_equal(append(s, 6, bytes, 150000), 0);
+        td_spool_flush(s);
+        bytes += 150000;
+        fixture_wait_written(s, bytes);
+        if (intervals[i] >= 0) {
+            wait_synced(s, bytes);
+        }
+        assert_int_equal(append(s, 6, bytes, 7), 0);
+        bytes += 7;
+        close_and_wait(f, s, NULL);
+        assert_int_equal(f->heard.report.error, 0);
+        assert_int_equal(f->heard.report.bytes, bytes);
+        assert_pattern(f, "a.recording.ts", 6, bytes);
+        fixture_store_done(f);
+    }
+    /* One that has nothing to add is finished all the same. */
+    fixture_store(f, 8, SYNC_OFF);
+    struct td_spool_finish finish = {.seal = NULL};
+    char path[TD_PATH_MAX];
+    final_name(&finish, fixture_path(f, "a.ts", path));
+    close_and_wait(f, fixture_resume(f, "a.recording.ts", bytes), &finish);
+    assert_int_equal(f->heard.report.error, 0);
+    assert_pattern(f, "a.ts", 6, bytes);
+    assert_int_equal(folder_count(f->disk), 1);
+}
+
+/* Answers what the spool said. */
+static int refused(struct fixture *f, const char *name, uint64_t bytes)
+{
+    fixture_store(f, 4, SYNC_OFF);
+    f->heard.failed = 0;
+    struct td_spool *s = fixture_resume(f, name, bytes);
+    fixture_wait_failed(f);
+    struct td_spool_finish finish = {.seal = NULL};
+    final_name(&finish, "/nowhere");
+    close_and_wait(f, s, &finish);
+    assert_int_equal(f->heard.report.bytes, bytes);
+    fixture_store_done(f);
+    return f->heard.report.error;
+}
+
+/* What is not the file it should be is left as it is. */
+static void test_resume_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct td_fs *fs = td_fs_posix();
+    char path[TD_PATH_MAX];
+    char link_path[TD_PATH_MAX];
+    char folder[TD_PATH_MAX];
+    file_to_resume(f, "a.ts", 6);
+    (void)fixture_path(f, "a.ts", path);
+    assert_int_equal(refused(f, "a.ts", RESUME_BYTES - 1), -TD_E_DAMAGED);
+    assert_int_equal(refused(f, "a.ts", RESUME_BYTES + 1), -TD_E_DAMAGED);
+    assert_int_equal(refused(f, "missing.ts", RESUME_BYTES), -ENOENT);
+    assert_int_equal(td_fs_symlink(fs, path, fixture_path(f, "link.ts", link_path)), 0);
+    assert_int_equal(refused(f, "link.ts", RESUME_BYTES), -ELOOP);
+    assert_int_equal(td_fs_mkdir(fs, fixture_path(f, "folder.ts", folder), 0700), 0);
+    assert_int_equal(refused(f, "folder.ts", RESUME_BYTES), -EISDIR);
+    int handle = td_fs_open(fs, path, TD_FS_WRITE, 0);
+    assert_true(handle >= 0);
+    assert_int_equal(td_fs_lock(fs, handle), 0);
+    assert_int_equal(refused(f, "a.ts", RESUME_BYTES), -EAGAIN);
+    assert_int_equal(td_fs_close(fs, handle), 0);
+    assert_pattern(f, "a.ts", 6, RESUME_BYTES);
+    assert_int_equal(folder_count(f->disk), 3);
+}
+
+/* Each call of the open fails in turn: never is a byte of the file touched, or its name. */
+static void test_resume_fails(void **state)
+{
+    struct fixture *f = *state;
+    file_to_resume(f, "a.ts", 6);
+    bool failed = true;
+    for (unsigned long long n = 1; failed; n++) {
+        assert_true(n < 20);
+        fixture_store(f, 4, SYNC_OFF);
+        f->heard.failed = 0;
+        f->gate.calls = 0;
+        f->gate.error = -EIO;
+        f->gate.fail_at = n;
+        close_and_wait(f, fixture_resume(f, "a.ts", RESUME_BYTES), NULL);
+        f->gate.fail_at = 0;
+        failed = f->heard.report.error != 0;
+        assert_int_equal(f->heard.report.error, failed ? -EIO : 0);
+        assert_pattern(f, "a.ts", 6, RESUME_BYTES);
+        fixture_store_done(f);
+    }
+}
+
+/* ---- a file that somebody else removes or cuts ---- */
+
+static struct td_spool *spool_with_bytes(struct fixture *f, const char *name, size_t bytes)
+{
+    struct td_spool *s = fixture_spool(f, name, false);
+    f->heard.failed = 0;
+    assert_int_equal(append(s, 1, 0, bytes), 0);
+    td_spool_flush(s);
+    fixture_wait_written(s, bytes);
+    return s;
+}
+
+/* A file that was lost is not sealed, renamed or written any more. */
+static void expect_lost(struct fixture *f, struct td_spool *s)
+{
+    fixture_wait_failed(f);
+    assert_int_equal(f->heard.failure.error, -TD_E_LOST);
+    assert_int_equal(append(s, 1, 1000, 10), -TD_E_LOST);
+    struct seal_ctx ctx = {.answer = 0};
+    struct td_spool_finish finish = {.seal = seal, .seal_ctx = &ctx};
+    char path[TD_PATH_MAX];
+    final_name(&finish, fixture_path(f, "final.ts", path));
+    close_and_wait(f, s, &finish);
+    assert_int_equal(f->heard.report.error, -TD_E_LOST);
+    assert_int_equal(ctx.calls, 0);
+    assert_false(file_exists(path));
+}
+
+/* Nothing is being written: the rounds of the sync thread find it. */
+static void test_lost_in_silence(void **state)
+{
+    struct fixture *f = *state;
+    char path[TD_PATH_MAX];
+    fixture_store(f, 4, 2 * MS);
+    struct td_spool *s = spool_with_bytes(f, "a.ts", 1000);
+    wait_synced(s, 1000);
+    assert_int_equal(truncate(fixture_path(f, "a.ts", path), 999), 0);
+    expect_lost(f, s);
+    assert_pattern(f, "a.ts", 1, 999);
+    s = spool_with_bytes(f, "b.ts", 1000);
+    wait_synced(s, 1000);
+    assert_int_equal(unlink(fixture_path(f, "b.ts", path)), 0);
+    expect_lost(f, s);
+    assert_false(file_exists(path));
+    s = spool_with_bytes(f, "c.ts", 1000);
+    file_write(fixture_path(f, "other", path), "other", 5);
+    char over[TD_PATH_MAX];
+    assert_int_equal(rename(path, fixture_path(f, "c.ts", over)), 0);
+    expect_lost(f, s);
+    assert_content(over, "other", 5);
+}
+
+/* The next write would make the file long again: the writer finds it, and leaves no hole. */
+static void test_lost_while_writing(void **state)
+{
+    static const int64_t intervals[] = {0, 3600000 * MS};
+    struct fixture *f = *state;
+    char path[TD_PATH_MAX];
+    for (int i = 0; i < 2; i++) {
+        fixture_store(f, 4, intervals[i]);
+        struct td_spool *s = spool_with_bytes(f, "a.ts", 1000);
+        assert_int_equal(truncate(fixture_path(f, "a.ts", path), 500), 0);
+        assert_int_equal(append(s, 1, 1000, 1000), 0);
+        td_spool_flush(s);
+        expect_lost(f, s);
+        assert_pattern(f, "a.ts", 1, 500);
+        assert_int_equal(unlink(path), 0);
+        fixture_store_done(f);
+    }
+}
+
+/* Whoever turns syncing off turns the look-out off. */
+static void test_lost_unseen(void **state)
+{
+    struct fixture *f = *state;
+    char path[TD_PATH_MAX];
+    fixture_store(f, 4, SYNC_OFF);
+    struct td_spool *s = spool_with_bytes(f, "a.ts", 1000);
+    assert_int_equal(unlink(fixture_path(f, "a.ts", path)), 0);
+    assert_int_equal(append(s, 1, 1000, 1000), 0);
+    close_and_wait(f, s, NULL);
+    assert_int_equal(f->heard.report.error, 0);
+}
+
+/* Cuts of ours are no loss, whenever a round comes. */
+static void test_own_cuts(void **state)
+{
+    struct fixture *f = *state;
+    fixture_store(f, 8, MS / 10);
+    struct td_spool *s = fixture_spool(f, "a.ts", false);
+    uint64_t written = 0;
+    for (unsigned i = 0; i < 300; i++) {
+        assert_int_equal(append(s, 1, i, 5000), 0);
+        assert_int_equal(emit(s, TD_OP_TRUNCATE, TD_FILE_MEDIA, i + 1, NULL, 0), 0);
+        td_spool_flush(s);
+        written += 5000;
+        fixture_wait_written(s, written);
+    }
+    close_and_wait(f, s, NULL);
+    assert_int_equal(f->heard.report.error, 0);
+    assert_pattern(f, "a.ts", 1, 300);
+}
+
+/* ---- figures ---- */
+
+static uint64_t latency_writes(const struct td_spool_stats *stats)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < TD_SPOOL_LATENCY_BUCKETS; i++) {
+        count += stats->latency_counts[i];
+    }
+    return count;
+}
+
+static void test_latency(void **state)
+{
+    static const int64_t bounds[] = {1000,  2500,   5000,   10000,  25000,
+                                     50000, 100000, 250000, 1000000};
+    struct fixture *f = *state;
+    struct td_spool_stats stats;
+    assert_int_equal(sizeof(bounds), sizeof(td_spool_latency_us));
+    assert_memory_equal(bounds, td_spool_latency_us, sizeof(bounds));
+    fixture_store(f, 4, SYNC_OFF);
+    struct td_spool *s = fixture_spool(f, "a.ts", false);
+    for (uint64_t i = 0; i < 10; i++) {
+        assert_int_equal(append(s, 1, i * 100, 100), 0);
+        td_spool_flush(s);
+        fixture_wait_written(s, (i + 1) * 100);
+    }
+    gate_shut(&f->gate);
+    assert_int_equal(append(s, 1, 1000, 100), 0);
+    td_spool_flush(s);
+    gate_wait(&f->gate);
+    int64_t start_us = td_clock_now_us();
+    while (td_clock_now_us() - start_us < 11 * MS) {
+        (void)sched_yield();
+    }
+    gate_open(&f->gate);
+    /* The figures follow the bytes. */
+    do {
+        (void)sched_yield();
+        td_spool_stats(s, &stats);
+    } while (latency_writes(&stats) < 11);
+    assert_int_equal(latency_writes(&stats), 11);
+    uint64_t slow = 0;
+    for (size_t i = 4; i < TD_SPOOL_LATENCY_BUCKETS; i++) {
+        slow += stats.latency_counts[i];
+    }
+    assert_true(slow >= 1);
+    assert_true(stats.latency_sum_us >= 11000);
+    close_and_wait(f, s, NULL);
 }
 
 static void test_locked_while_open(void **state)
@@ -597,6 +873,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_final_exists, setup, teardown),
         cmocka_unit_test_setup_teardown(test_seal_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_seal_after_error, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resume, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resume_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resume_fails, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lost_in_silence, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lost_while_writing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lost_unseen, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_own_cuts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_latency, setup, teardown),
         cmocka_unit_test_setup_teardown(test_locked_while_open, setup, teardown),
         cmocka_unit_test_setup_teardown(test_notify_full, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many, setup, teardown),
