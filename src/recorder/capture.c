@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
 
 #define REPORT_US TD_US_PER_S /* receiver reports each second */
 #define FEEDBACK_BYTES 1200   /* one RTCP datagram */
+#define DETACHED_MAX 64u      /* lost sources the control loop was not told of yet */
 
 struct clock_of { /* one publisher's clock */
     char participant[TD_SOURCE_TEXT_MAX];
@@ -23,6 +25,15 @@ struct clock_of { /* one publisher's clock */
 struct entry {
     struct td_track *track;
     unsigned output;
+    bool muted;
+    int64_t since_us; /* of its life or its unmuting: silence counts from here */
+    int64_t last_frame_us;
+};
+
+enum pause {
+    RUNNING,
+    PAUSED,
+    JOINING, /* resumed: the first key frame sets the clock going */
 };
 
 struct td_capture {
@@ -35,8 +46,15 @@ struct td_capture {
     struct td_output *outputs[TD_TRACKS_MAX];
     unsigned output_count;
     struct td_source *source;
+    struct td_source *detached[DETACHED_MAX];
+    unsigned detached_count;
     struct td_dump *dump;
     int64_t zero_us;
+    enum pause pause;
+    int64_t paused_us;     /* local time when it was paused: earlier frames are still stored … */
+    int64_t paused_pts_us; /* … and this is the last moment of the time line */
+    int64_t joining_us;    /* when it was resumed */
+    int64_t join_us;       /* local time at which it went on: earlier frames are too late */
     uint32_t our_ssrc;
     int64_t next_report_us;
     int64_t next_stats_us;
@@ -47,6 +65,12 @@ struct td_capture {
     uint64_t stats_late;
     struct td_capture_stats stats;
     struct td_capture_stats gone; /* of tracks that were removed */
+    uint64_t frames_received;
+    uint64_t gap_us;
+    uint64_t written_before; /* at the tick when `unwritten_since_us` was set */
+    int64_t unwritten_since_us;
+    struct td_capture_stats told; /* on its way to the control loop while `telling` */
+    atomic_bool telling;
     bool stopped;
 };
 
@@ -58,16 +82,22 @@ static void on_event(void *target, const void *payload)
     c->config.events.event(c->config.events.ctx, payload);
 }
 
+/* The media loop does not touch what it told until this has read it. */
 static void on_stats(void *target, const void *payload)
 {
+    (void)payload;
     struct td_capture *c = target;
-    c->config.events.stats(c->config.events.ctx, payload);
+    struct td_capture_stats stats = c->told;
+    atomic_store_explicit(&c->telling, false, memory_order_release);
+    c->config.events.stats(c->config.events.ctx, &stats);
 }
 
+/* The media loop does not touch the capture any more: these numbers are the last. */
 static void on_stopped(void *target, const void *payload)
 {
     (void)payload;
     struct td_capture *c = target;
+    c->config.events.stats(c->config.events.ctx, &c->stats);
     c->config.events.stopped(c->config.events.ctx);
 }
 
@@ -120,23 +150,112 @@ static struct entry *entry_of_track(struct td_capture *c, const struct td_track 
     return NULL;
 }
 
+static int64_t to_pts(const struct td_capture *c, int64_t local_us)
+{
+    return c->zero_us == INT64_MIN || local_us < c->zero_us ? 0 : local_us - c->zero_us;
+}
+
+static bool video_is_expected(const struct td_capture *c)
+{
+    for (unsigned i = 0; i < c->track_count; i++) {
+        if (!c->tracks[i].muted && td_track_info(c->tracks[i].track)->kind == TD_MEDIA_VIDEO)
+            return true;
+    }
+    return false;
+}
+
+/* Time goes on: what happens at `local_us` comes right behind what was stored before the pause. */
+static void join(struct td_capture *c, int64_t local_us)
+{
+    int64_t stood_us = 0;
+    c->pause = RUNNING;
+    c->join_us = local_us;
+    for (unsigned i = 0; i < c->output_count; i++) {
+        struct td_output_stats o;
+        td_output_stats(c->outputs[i], &o);
+        if (o.started && o.pts_us >= c->paused_pts_us) /* media is stamped a little ahead */
+            c->paused_pts_us = o.pts_us + TD_US_PER_MS;
+    }
+    if (c->zero_us != INT64_MIN) {
+        stood_us = local_us - c->paused_pts_us - c->zero_us;
+        c->zero_us = local_us - c->paused_pts_us;
+    }
+    for (unsigned i = 0; i < c->output_count; i++)
+        td_output_resume(c->outputs[i], local_us);
+    struct td_event event = {
+        .kind = TD_EVENT_RESUMED,
+        .wall_us = td_clock_wall_us(),
+        .pts_us = c->zero_us != INT64_MIN ? c->paused_pts_us : 0,
+        .a = stood_us,
+    };
+    post_event(c, &event);
+}
+
+enum fate {
+    STORE,
+    HOLD, /* sound that may belong behind the join: pictures take longer to arrive */
+    SKIP,
+};
+
+static enum fate fate_while_joining(struct td_capture *c, const struct td_frame *frame,
+                                    enum td_media_kind kind)
+{
+    if (kind == TD_MEDIA_VIDEO) {
+        if (!frame->key)
+            return SKIP;
+        join(c, frame->pts_us);
+    } else if (!video_is_expected(c)) {
+        join(c, frame->pts_us);
+    } else if (frame->arrival_us - c->joining_us >= TD_VIDEO_WAIT_US) {
+        join(c, c->joining_us);
+    } else {
+        return HOLD;
+    }
+    return STORE;
+}
+
+/* Whether a frame belongs to the time that is recorded. */
+static enum fate fate_of(struct td_capture *c, const struct td_frame *frame,
+                         enum td_media_kind kind)
+{
+    if (c->pause == RUNNING)
+        return frame->pts_us >= c->join_us ? STORE : SKIP;
+    if (frame->pts_us < c->paused_us)
+        return c->pause == PAUSED ? STORE : SKIP; /* it was on its way */
+    if (c->pause == PAUSED || frame->pts_us < c->joining_us)
+        return SKIP;
+    return fate_while_joining(c, frame, kind);
+}
+
 static void on_track_frame(void *ctx, struct td_track *track, struct td_frame *frame)
 {
     struct td_capture *c = ctx;
     struct entry *entry = entry_of_track(c, track);
-    if (entry != NULL)
-        td_output_frame(c->outputs[entry->output], track, frame);
-}
-
-static int64_t to_pts(const struct td_capture *c, int64_t local_us)
-{
-    return c->zero_us == INT64_MIN || local_us < c->zero_us ? 0 : local_us - c->zero_us;
+    if (entry == NULL)
+        return;
+    c->frames_received++;
+    entry->last_frame_us = frame->arrival_us;
+    struct td_output *output = c->outputs[entry->output];
+    switch (fate_of(c, frame, td_track_info(track)->kind)) {
+    case STORE:
+        td_output_frame(output, track, frame);
+        break;
+    case HOLD:
+        td_output_hold(output, track, frame);
+        break;
+    case SKIP:
+        break;
+    }
 }
 
 static void on_track_gap(void *ctx, struct td_track *track, const struct td_track_gap *gap)
 {
     struct td_capture *c = ctx;
     struct entry *entry = entry_of_track(c, track);
+    if (c->pause != RUNNING)
+        return; /* nothing is missing of what is recorded */
+    if (gap->from_us != 0 && gap->to_us > gap->from_us)
+        c->gap_us += (uint64_t)(gap->to_us - gap->from_us);
     struct td_event event = {
         .kind = TD_EVENT_GAP,
         .track = td_track_info(track)->handle,
@@ -293,12 +412,85 @@ static void add_track_stats(struct td_capture_stats *s, const struct td_track_st
     s->undecodable += t->undecodable;
 }
 
-static void collect_stats(struct td_capture *c)
+/* How long the tracks that should bring something have not. */
+static void watch_tracks(struct td_capture *c, struct td_capture_stats *s, int64_t now_us)
+{
+    for (unsigned i = 0; i < c->track_count; i++) {
+        const struct entry *entry = &c->tracks[i];
+        if (entry->muted)
+            continue;
+        struct td_track_stats t;
+        td_track_stats(entry->track, &t);
+        int64_t packet_us = t.last_packet_us > entry->since_us ? t.last_packet_us : entry->since_us;
+        int64_t frame_us = entry->last_frame_us > entry->since_us ? entry->last_frame_us
+                                                                  : entry->since_us;
+        int64_t silent_us = now_us - packet_us;
+        int64_t frameless_us = now_us - frame_us;
+        if (silent_us > s->silent_us)
+            s->silent_us = silent_us;
+        if (s->tracks == 0 || silent_us < s->silent_streak_us)
+            s->silent_streak_us = silent_us;
+        if (s->tracks == 0 || frameless_us < s->frameless_us)
+            s->frameless_us = frameless_us;
+        s->tracks++;
+    }
+}
+
+/* Bytes that wait while none is written: the disk stands still. */
+static void watch_disk(struct td_capture *c, struct td_capture_stats *s, int64_t now_us)
+{
+    if (s->written_bytes >= s->bytes || s->written_bytes != c->written_before ||
+        c->unwritten_since_us == 0) {
+        c->written_before = s->written_bytes;
+        c->unwritten_since_us = now_us;
+    }
+    s->unwritten_us = s->written_bytes < s->bytes ? now_us - c->unwritten_since_us : 0;
+}
+
+static void add_output_stats(struct td_capture_stats *s, const struct td_output_stats *o)
+{
+    s->frames += o->frames;
+    s->dropped += o->dropped;
+    s->bytes += o->bytes;
+    s->written_bytes += o->written_bytes;
+    s->synced_bytes += o->synced_bytes;
+    if (o->last_write_us > s->last_write_us)
+        s->last_write_us = o->last_write_us;
+    if (o->pts_us > s->pts_us)
+        s->pts_us = o->pts_us;
+    for (unsigned i = 0; i < TD_SPOOL_LATENCY_BUCKETS; i++)
+        s->latency_counts[i] += o->latency_counts[i];
+    s->latency_sum_us += o->latency_sum_us;
+}
+
+/* Of the tracks that go into one output: how far their clocks are from what was stored. */
+static void watch_skew(struct td_capture *c, struct td_capture_stats *s)
+{
+    for (unsigned k = 0; k < c->output_count; k++) {
+        int64_t low_us = INT64_MAX;
+        int64_t high_us = INT64_MIN;
+        for (unsigned i = 0; i < c->track_count; i++) {
+            struct td_track_stats t;
+            if (c->tracks[i].output != k)
+                continue;
+            td_track_stats(c->tracks[i].track, &t);
+            low_us = t.clock_error_us < low_us ? t.clock_error_us : low_us;
+            high_us = t.clock_error_us > high_us ? t.clock_error_us : high_us;
+        }
+        if (high_us > low_us && high_us - low_us > s->av_skew_us)
+            s->av_skew_us = high_us - low_us;
+    }
+}
+
+static void collect_stats(struct td_capture *c, int64_t now_us)
 {
     struct td_capture_stats s = c->gone;
     s.unknown_packets = c->stats.unknown_packets;
     s.bad_packets = c->stats.bad_packets;
     s.last_packet_us = c->stats.last_packet_us;
+    s.frames_received = c->frames_received;
+    s.gap_us = c->gap_us;
+    s.events_lost = (uint32_t)c->events_lost;
     for (unsigned i = 0; i < c->track_count; i++) {
         struct td_track_stats t;
         td_track_stats(c->tracks[i].track, &t);
@@ -309,30 +501,68 @@ static void collect_stats(struct td_capture *c)
     for (unsigned i = 0; i < c->output_count; i++) {
         struct td_output_stats o;
         td_output_stats(c->outputs[i], &o);
-        s.frames += o.frames;
-        s.dropped += o.dropped;
-        s.bytes += o.bytes;
-        s.written_bytes += o.written_bytes;
-        if (o.pts_us > s.pts_us)
-            s.pts_us = o.pts_us;
+        add_output_stats(&s, &o);
     }
+    watch_skew(c, &s);
+    watch_tracks(c, &s, now_us);
+    watch_disk(c, &s, now_us);
     c->stats = s;
 }
 
-static void report_stats(struct td_capture *c)
+static void report_stats(struct td_capture *c, int64_t now_us)
 {
-    collect_stats(c);
-    /* A full control mailbox only delays statistics. */
-    if (td_mailbox_post(c->config.recorder->control, on_stats, c, &c->stats, sizeof(c->stats)) < 0)
+    collect_stats(c, now_us);
+    /* What the control loop has not read yet, or has no room for, only delays statistics. */
+    if (atomic_load_explicit(&c->telling, memory_order_acquire)) {
         c->stats_late++;
+        return;
+    }
+    c->told = c->stats;
+    atomic_store_explicit(&c->telling, true, memory_order_relaxed);
+    if (td_mailbox_post(c->config.recorder->control, on_stats, c, NULL, 0) < 0) {
+        atomic_store_explicit(&c->telling, false, memory_order_relaxed);
+        c->stats_late++;
+    }
+}
+
+static void on_detached(void *target, const void *payload)
+{
+    struct td_capture *c = target;
+    struct td_source *source;
+    memcpy(&source, payload, sizeof(source));
+    c->config.events.detached(c->config.events.ctx, source);
+}
+
+/* Tells of the sources that are not known any more; tried again each tick while the mailbox is
+ * full. */
+static void tell_detached(struct td_capture *c)
+{
+    while (c->detached_count > 0) {
+        struct td_source *source = c->detached[c->detached_count - 1];
+        if (td_mailbox_post(c->config.recorder->control, on_detached, c, (const void *)&source,
+                            sizeof(source)) < 0)
+            return;
+        c->detached_count--;
+    }
+}
+
+static void want_keys(struct td_capture *c)
+{
+    for (unsigned i = 0; i < c->track_count; i++) {
+        if (td_track_info(c->tracks[i].track)->kind == TD_MEDIA_VIDEO)
+            td_track_want_key(c->tracks[i].track);
+    }
 }
 
 static int64_t tick(void *ctx, int64_t now_us)
 {
     struct td_capture *c = ctx;
     retry_final(c);
+    tell_detached(c);
     for (unsigned i = 0; i < c->track_count; i++)
         td_track_tick(c->tracks[i].track, now_us);
+    if (c->pause == JOINING && now_us - c->joining_us >= TD_TRACK_PLI_INTERVAL_US)
+        want_keys(c); /* the one we asked for was lost */
     for (unsigned i = 0; i < c->output_count; i++)
         td_output_tick(c->outputs[i], now_us);
     if (c->dump != NULL)
@@ -344,7 +574,7 @@ static int64_t tick(void *ctx, int64_t now_us)
         c->next_report_us = now_us + REPORT_US;
     }
     if (now_us >= c->next_stats_us) {
-        report_stats(c);
+        report_stats(c, now_us);
         c->next_stats_us = now_us + TD_CAPTURE_STATS_US;
     }
     for (unsigned i = 0; i < c->track_count; i++) {
@@ -359,6 +589,7 @@ static int64_t tick(void *ctx, int64_t now_us)
 struct add_output {
     struct td_capture_output output;
     char base[TD_PATH_MAX];
+    struct td_mux_tail tail;
 };
 
 static void do_start(void *target, const void *payload)
@@ -393,6 +624,9 @@ static void do_add_output(void *target, const void *payload)
         .format = add->output.format,
         .media = add->output.media,
         .replace = add->output.replace,
+        .part_count = add->output.part_count,
+        .resumed = add->output.resumed,
+        .tail = add->output.tail != NULL ? &add->tail : NULL,
         .duration_us = c->config.duration_us,
         .zero_us = &c->zero_us,
         .parts = c->config.events.parts,
@@ -401,10 +635,13 @@ static void do_add_output(void *target, const void *payload)
     };
     int r = c->output_count < TD_TRACKS_MAX ? td_output_new(&config, &c->outputs[c->output_count])
                                             : -TD_E_LIMIT;
-    if (r < 0)
+    if (r < 0) {
         fail_output(c, r);
-    else
+    } else {
+        if (c->pause != RUNNING)
+            td_output_pause(c->outputs[c->output_count]);
         c->output_count++;
+    }
     free(add);
 }
 
@@ -438,7 +675,12 @@ static int add_track(struct td_capture *c, const struct add_track *add)
         td_track_free(track);
         return r;
     }
-    c->tracks[c->track_count++] = (struct entry){.track = track, .output = add->output};
+    c->tracks[c->track_count++] = (struct entry){
+        .track = track,
+        .output = add->output,
+        .muted = add->info.muted,
+        .since_us = td_clock_now_us(),
+    };
     if (c->dump != NULL)
         td_dump_track(c->dump, &add->info, NULL, td_clock_now_us());
     return 0;
@@ -495,6 +737,8 @@ static void do_mute(void *target, const void *payload)
         return;
     if (c->dump != NULL)
         td_dump_muted(c->dump, m->handle, m->muted, td_clock_now_us());
+    entry->muted = m->muted;
+    entry->since_us = td_clock_now_us();
     td_track_mute(entry->track, m->muted);
     td_output_mute(c->outputs[entry->output], entry->track, m->muted);
 }
@@ -523,6 +767,52 @@ static void do_attach(void *target, const void *payload)
     memcpy(&c->source, payload, sizeof(c->source));
 }
 
+static void do_detach(void *target, const void *payload)
+{
+    struct td_capture *c = target;
+    struct td_source *source;
+    memcpy(&source, payload, sizeof(source));
+    if (c->source == source)
+        c->source = NULL;
+    /* Another source comes a second later at the earliest, and the loop ticks in between. */
+    assert(c->detached_count < DETACHED_MAX);
+    c->detached[c->detached_count++] = source;
+    tell_detached(c);
+}
+
+static void do_pause(void *target, const void *payload)
+{
+    (void)payload;
+    struct td_capture *c = target;
+    if (c->pause == PAUSED || c->stopped)
+        return;
+    bool running = c->pause == RUNNING;
+    c->pause = PAUSED;
+    if (!running)
+        return; /* it was about to go on; time still stands where it stood */
+    c->paused_us = td_clock_now_us();
+    c->paused_pts_us = to_pts(c, c->paused_us);
+    for (unsigned i = 0; i < c->output_count; i++)
+        td_output_pause(c->outputs[i]);
+    struct td_event event = {
+        .kind = TD_EVENT_PAUSED,
+        .wall_us = td_clock_wall_us(),
+        .pts_us = c->paused_pts_us,
+    };
+    post_event(c, &event);
+}
+
+static void do_resume(void *target, const void *payload)
+{
+    (void)payload;
+    struct td_capture *c = target;
+    if (c->pause != PAUSED || c->stopped)
+        return;
+    c->pause = JOINING;
+    c->joining_us = td_clock_now_us();
+    want_keys(c);
+}
+
 /* The one message that may not be lost. Answers 0 when it has to be tried again. */
 static int64_t announce(void *ctx, int64_t now_us)
 {
@@ -537,8 +827,8 @@ static int64_t announce(void *ctx, int64_t now_us)
 
 static void do_stop(void *target, const void *payload)
 {
-    (void)payload;
     struct td_capture *c = target;
+    const bool *keep = payload;
     td_loop_remove_ticker(c->config.recorder->loop, tick, c);
     c->source = NULL;
     c->stopped = true;
@@ -547,9 +837,9 @@ static void do_stop(void *target, const void *payload)
         td_track_flush(c->tracks[i].track, now_us);
     for (unsigned i = 0; i < c->output_count; i++)
         td_output_tick(c->outputs[i], now_us);
-    report_stats(c);
+    report_stats(c, now_us);
     for (unsigned i = 0; i < c->output_count; i++) /* before their tracks */
-        c->outputs[i] = td_output_free(c->outputs[i]);
+        c->outputs[i] = td_output_free(c->outputs[i], *keep);
     c->output_count = 0;
     while (c->track_count > 0)
         td_track_free(c->tracks[--c->track_count].track);
@@ -589,7 +879,13 @@ int td_capture_new(const struct td_capture_config *config, struct td_capture **r
     if (c == NULL)
         return -ENOMEM;
     c->config = *config;
-    c->zero_us = INT64_MIN;
+    c->zero_us = config->zero_us;
+    c->join_us = INT64_MIN;
+    if (config->paused_pts_us != INT64_MIN) {
+        c->pause = PAUSED;
+        c->paused_us = INT64_MIN;
+        c->paused_pts_us = config->paused_pts_us;
+    }
     int r = td_random_bytes(&c->our_ssrc, sizeof(c->our_ssrc));
     size_t slots = config->reorder_slots != 0 ? config->reorder_slots : TD_REORDER_SLOTS;
     if (r == 0)
@@ -631,6 +927,8 @@ int td_capture_add_output(struct td_capture *c, const struct td_capture_output *
         return -ENAMETOOLONG;
     struct add_output add = {.output = *output};
     memcpy(add.base, output->base, strlen(output->base) + 1);
+    if (output->tail != NULL)
+        add.tail = *output->tail;
     return post_copy(c, do_add_output, &add, sizeof(add));
 }
 
@@ -662,7 +960,22 @@ int td_capture_attach(struct td_capture *c, struct td_source *source)
     return post(c, do_attach, &source, sizeof(source));
 }
 
-int td_capture_stop(struct td_capture *c)
+int td_capture_detach(struct td_capture *c, struct td_source *source)
 {
-    return post(c, do_stop, NULL, 0);
+    return post(c, do_detach, (const void *)&source, sizeof(source));
+}
+
+int td_capture_pause(struct td_capture *c)
+{
+    return post(c, do_pause, NULL, 0);
+}
+
+int td_capture_resume(struct td_capture *c)
+{
+    return post(c, do_resume, NULL, 0);
+}
+
+int td_capture_stop(struct td_capture *c, bool keep)
+{
+    return post(c, do_stop, &keep, sizeof(keep));
 }

@@ -46,6 +46,8 @@ static void write_line(struct td_chronicle *c, const struct td_timeline_event *e
         return;
     /* Without its line end: the log adds its own. */
     td_log_line(c->log, TD_LOG_INFO, "timeline %.*s", len - 1, line);
+    if (c->line != NULL)
+        c->line(c->ctx, line);
     if (c->timeline_path[0] == '\0')
         return;
     int r = td_store_append(c->recorder->store, c->timeline_path, line, (size_t)len);
@@ -82,10 +84,19 @@ static const char *role_word(enum td_track_role role)
     return words[role];
 }
 
-static void remember(struct td_chronicle *c, const struct td_track_info *info)
+/* The same track again, after its source or our process was lost. */
+static int known_track(const struct td_manifest *m, const struct td_track_info *info)
 {
-    if (c->track_count == TD_TRACKS_MAX)
-        return;
+    for (size_t i = 0; i < m->track_count && info->sid[0] != '\0'; i++) {
+        if (strcmp(m->tracks[i].sid, info->sid) == 0 &&
+            strcmp(m->tracks[i].participant, info->participant) == 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+static int new_track(struct td_manifest *m, const struct td_track_info *info)
+{
     struct td_manifest_track track = {.offset_us = TD_MANIFEST_NO_TIME};
     TD_MANIFEST_SET(track.participant, info->participant);
     TD_MANIFEST_SET(track.name, info->participant_name);
@@ -94,7 +105,16 @@ static void remember(struct td_chronicle *c, const struct td_track_info *info)
     TD_MANIFEST_SET(track.role, role_word(info->role));
     const struct td_codec_info *codec = td_codec_info(info->codec);
     TD_MANIFEST_SET(track.codec, codec != NULL ? codec->name : NULL);
-    int index = td_manifest_add_track(&c->manifest, &track);
+    return td_manifest_add_track(m, &track);
+}
+
+static void remember(struct td_chronicle *c, const struct td_track_info *info)
+{
+    if (c->track_count == TD_TRACKS_MAX)
+        return;
+    int index = known_track(&c->manifest, info);
+    if (index < 0)
+        index = new_track(&c->manifest, info);
     if (index < 0)
         return;
     c->tracks[c->track_count].handle = info->handle;
@@ -196,7 +216,7 @@ void td_chronicle_event(struct td_chronicle *c, const struct td_event *event)
         break;
     case TD_EVENT_FIRST_FRAME: {
         struct td_manifest_track *track = manifest_track(c, event->track);
-        if (track != NULL)
+        if (track != NULL && track->offset_us == TD_MANIFEST_NO_TIME)
             track->offset_us = event->pts_us;
         return;
     }
@@ -206,6 +226,14 @@ void td_chronicle_event(struct td_chronicle *c, const struct td_event *event)
         break;
     case TD_EVENT_BACKLOG:
         line.kind = TD_TIMELINE_DISK_SLOW;
+        break;
+    case TD_EVENT_PAUSED:
+        line.kind = TD_TIMELINE_PAUSED;
+        break;
+    case TD_EVENT_RESUMED:
+        line.kind = TD_TIMELINE_RESUMED;
+        number(&line, "paused_ms", event->a / TD_US_PER_MS);
+        c->manifest.paused_us += event->a;
         break;
     case TD_EVENT_REFUSED:
         line.kind = TD_TIMELINE_LIMIT;
@@ -233,9 +261,46 @@ void td_chronicle_note(struct td_chronicle *c, enum td_timeline_kind kind, int64
     write_line(c, &event);
 }
 
-void td_chronicle_output(struct td_chronicle *c, const char *participant, const char *role)
+void td_chronicle_interrupted(struct td_chronicle *c, int64_t wall_us, int64_t pts_us,
+                              const char *why)
+{
+    struct td_manifest *m = &c->manifest;
+    struct td_manifest_break entry = {
+        .wall_us = wall_us, .pts_us = pts_us, .resumed_us = TD_MANIFEST_NO_TIME};
+    if (m->break_count > 0 && m->breaks[m->break_count - 1].resumed_us == TD_MANIFEST_NO_TIME)
+        return;
+    if (td_manifest_add_break(m, &entry) < 0)
+        td_log_line(c->log, TD_LOG_ERROR, "event=manifest_full interruptions=%zu", m->break_count);
+    struct td_timeline_event line = {
+        .kind = TD_TIMELINE_INTERRUPTED,
+        .wall_us = wall_us,
+        .pts_ms = pts_us / TD_US_PER_MS,
+        .detail = why,
+    };
+    write_line(c, &line);
+}
+
+void td_chronicle_recovered(struct td_chronicle *c, int64_t pts_us)
+{
+    struct td_manifest *m = &c->manifest;
+    if (m->break_count == 0 || m->breaks[m->break_count - 1].resumed_us != TD_MANIFEST_NO_TIME)
+        return;
+    struct td_manifest_break *entry = &m->breaks[m->break_count - 1];
+    entry->resumed_us = pts_us;
+    struct td_timeline_event line = {
+        .kind = TD_TIMELINE_RECOVERED,
+        .wall_us = td_clock_wall_us(),
+        .pts_ms = pts_us / TD_US_PER_MS,
+    };
+    number(&line, "hole_ms", (pts_us - entry->pts_us) / TD_US_PER_MS);
+    write_line(c, &line);
+}
+
+void td_chronicle_output(struct td_chronicle *c, const char *participant, const char *role,
+                         const char *name)
 {
     struct td_manifest_output output = {.parts = NULL};
+    TD_MANIFEST_SET(output.name, name);
     TD_MANIFEST_SET(output.participant, participant);
     TD_MANIFEST_SET(output.role, role);
     if (td_manifest_add_output(&c->manifest, &output) < 0)

@@ -19,9 +19,12 @@ enum td_event_kind {
     TD_EVENT_RESOLUTION,  /* a = width, b = height */
     TD_EVENT_FIRST_FRAME, /* first stored frame of a track */
     TD_EVENT_DURATION,    /* the asked duration is stored */
-    TD_EVENT_BACKLOG,     /* the disk stood still longer than audio can wait: the output ended */
+    TD_EVENT_BACKLOG,     /* audio can wait no longer, the output ended: a = -ENOBUFS when memory is
+                             used up, else the disk stood still */
     TD_EVENT_REFUSED,     /* the container cannot take this codec: a = enum td_codec */
     TD_EVENT_LIMIT,       /* a track finds no place in its output any more and is left out */
+    TD_EVENT_PAUSED,      /* time stands still from pts_us on */
+    TD_EVENT_RESUMED,     /* time goes on at pts_us; a = microseconds that it stood still */
     TD_EVENT_FAILED,      /* an output failed before or outside its spool; a = negative code */
 };
 

@@ -27,12 +27,25 @@ struct slot {
     bool hole;           /* the next frame follows a hole of our own making */
     uint16_t width;
     uint16_t height;
-    int64_t last_pts_us;
-    uint64_t dropped; /* since the present drop began */
+    int64_t last_pts_us; /* of the mux track, so that time never steps back in it */
+    bool stored;         /* a frame of it was */
+    uint64_t dropped;    /* since the present drop began */
     int64_t dropped_from_us;
 };
 
-enum state { IDLE, WAITING, RECORDING, ENDED };
+struct declared { /* a track of the present part: it outlives the one that brings its frames */
+    enum td_codec codec;
+    bool taken;
+    int64_t last_pts_us;
+};
+
+enum state {
+    IDLE,
+    WAITING,
+    RECORDING,
+    BLOCKED, /* its file failed: goes on with the next part when the recording is resumed */
+    ENDED,
+};
 
 struct td_output {
     struct td_output_config config;
@@ -44,31 +57,17 @@ struct td_output {
     struct td_part *part;
     unsigned part_count;
     const struct td_mux_ops *format; /* of the newest part */
-    unsigned audio_declared;         /* mux track of the audio a file always has, or NOT_DECLARED */
-    bool audio_taken;                /* a slot uses it */
-    int64_t last_emit_us;            /* monotonic: for idle */
+    struct declared declared[TD_MUX_TRACKS_MAX];
+    unsigned declared_count;
+    bool paused;
+    bool keep;            /* parts are closed unfinished: another process goes on */
+    int64_t last_emit_us; /* monotonic: for idle */
     int64_t last_emit_pts_us;
     uint64_t bytes_before; /* of closed parts */
+    uint64_t latency_before[TD_SPOOL_LATENCY_BUCKETS];
+    uint64_t latency_sum_before_us;
     struct td_output_stats stats;
 };
-
-int td_output_new(const struct td_output_config *config, struct td_output **ret_output)
-{
-    if (strlen(config->base) >= TD_PATH_MAX)
-        return -ENAMETOOLONG;
-    struct td_output *o = calloc(1, sizeof(*o));
-    if (o == NULL)
-        return -ENOMEM;
-    o->config = *config;
-    memcpy(o->base, config->base, strlen(config->base) + 1);
-    o->config.base = o->base;
-    o->audio_declared = NOT_DECLARED;
-    for (unsigned i = 0; i < TD_MUX_TRACKS_MAX; i++)
-        o->slots[i].mux_track = NOT_DECLARED;
-    td_backlog_init(&o->backlog, config->budget);
-    *ret_output = o;
-    return 0;
-}
 
 static void close_part(struct td_output *o)
 {
@@ -78,10 +77,12 @@ static void close_part(struct td_output *o)
     td_spool_stats(o->part->spool, &spool);
     o->bytes_before += spool.accepted_bytes;
     o->stats.bytes = o->bytes_before;
-    td_part_close(o->part);
+    for (unsigned i = 0; i < TD_SPOOL_LATENCY_BUCKETS; i++)
+        o->latency_before[i] += spool.latency_counts[i];
+    o->latency_sum_before_us += spool.latency_sum_us;
+    td_part_close(o->part, o->keep);
     o->part = NULL;
-    o->audio_declared = NOT_DECLARED;
-    o->audio_taken = false;
+    o->declared_count = 0;
     for (unsigned i = 0; i < TD_MUX_TRACKS_MAX; i++)
         o->slots[i].mux_track = NOT_DECLARED;
 }
@@ -184,16 +185,40 @@ static const struct td_mux_ops *choose_format(const struct td_output *o, const s
     return td_mux_by_name("mkv"); /* takes any video later */
 }
 
-/* Adds the track to the present part; `key` is the frame that begins it (video). */
+/* Of the present part: a track whose publisher left is there for the next one of its codec. */
+static bool take_declared(struct td_output *o, struct slot *slot, enum td_codec codec)
+{
+    for (unsigned i = 0; i < o->declared_count; i++) {
+        struct declared *d = &o->declared[i];
+        if (d->taken || d->codec != codec)
+            continue;
+        d->taken = true;
+        slot->mux_track = i;
+        slot->codec = codec;
+        slot->hole = slot->hole || d->last_pts_us != INT64_MIN;
+        slot->last_pts_us = d->last_pts_us;
+        return true;
+    }
+    return false;
+}
+
+static int add_declared(struct td_output *o, const struct td_mux_track *track, bool taken,
+                        unsigned *ret_track)
+{
+    int r = td_mux_add_track(o->part->mux, track, ret_track);
+    if (r != 0)
+        return r;
+    assert(*ret_track == o->declared_count && *ret_track < TD_MUX_TRACKS_MAX);
+    o->declared[o->declared_count++] =
+        (struct declared){.codec = track->codec, .taken = taken, .last_pts_us = INT64_MIN};
+    return 0;
+}
+
+/* Adds the track to the present part; `frame` is the one that begins it. */
 static int declare(struct td_output *o, struct slot *slot, const struct td_frame *frame)
 {
-    if (slot->kind == TD_MEDIA_AUDIO && o->audio_declared != NOT_DECLARED && !o->audio_taken &&
-        frame->codec == TD_CODEC_OPUS) {
-        slot->mux_track = o->audio_declared;
-        slot->codec = frame->codec;
-        o->audio_taken = true;
+    if (take_declared(o, slot, frame->codec))
         return 0;
-    }
     struct td_mux_track track = {
         .codec = frame->codec,
         .channels = slot->kind == TD_MEDIA_AUDIO ? 2 : 0,
@@ -202,18 +227,44 @@ static int declare(struct td_output *o, struct slot *slot, const struct td_frame
         .name = slot->name,
         .first_key = slot->kind == TD_MEDIA_VIDEO ? frame : NULL,
     };
-    int r = td_mux_add_track(o->part->mux, &track, &slot->mux_track);
+    int r = add_declared(o, &track, true, &slot->mux_track);
     if (r == 0)
         slot->codec = frame->codec;
     return r;
 }
 
+/* A file always has a place for sound, design section 5. */
 static int declare_audio(struct td_output *o)
 {
     if (o->config.media == TD_OUTPUT_VIDEO)
         return 0;
     struct td_mux_track track = {.codec = TD_CODEC_OPUS, .channels = 2};
-    return td_mux_add_track(o->part->mux, &track, &o->audio_declared);
+    unsigned number;
+    return add_declared(o, &track, false, &number);
+}
+
+static int open_part(struct td_output *o, const struct td_mux_ops *format,
+                     const struct td_mux_tail *tail)
+{
+    struct td_part_config config = {
+        .recorder = o->config.recorder,
+        .base = o->base,
+        .output = o->config.index,
+        .number = tail != NULL ? o->part_count : o->part_count + 1,
+        .format = format,
+        .first_pts_us = o->stats.pts_us,
+        .zero_us = *o->config.zero_us,
+        .replace = o->config.replace,
+        .tail = tail,
+        .events = o->config.parts,
+    };
+    int r = td_part_new(&config, &o->part);
+    if (r < 0)
+        return r;
+    o->part_count = config.number;
+    o->format = format;
+    o->stats.parts = o->part_count;
+    return 0;
 }
 
 static int begin_part(struct td_output *o, struct slot *video, const struct td_frame *key)
@@ -223,23 +274,9 @@ static int begin_part(struct td_output *o, struct slot *video, const struct td_f
         end(o, TD_EVENT_REFUSED, video, key->codec);
         return -TD_E_UNSUPPORTED;
     }
-    struct td_part_config config = {
-        .recorder = o->config.recorder,
-        .base = o->base,
-        .output = o->config.index,
-        .number = o->part_count + 1,
-        .format = format,
-        .first_pts_us = o->stats.pts_us,
-        .zero_us = *o->config.zero_us,
-        .replace = o->config.replace,
-        .events = o->config.parts,
-    };
-    int r = td_part_new(&config, &o->part);
+    int r = open_part(o, format, NULL);
     if (r < 0)
         goto fail;
-    o->part_count++;
-    o->format = format;
-    o->stats.parts = o->part_count;
     /* Video first: players take the first video as the main one, and its clock as the PCR. */
     if (video != NULL)
         r = declare(o, video, key);
@@ -299,9 +336,8 @@ static void end_drop(struct td_output *o, struct slot *slot, int64_t to_us)
 static void release(struct td_output *o, struct slot *slot)
 {
     end_drop(o, slot, o->stats.pts_us);
-    /* The audio every file declares is free again for a republished microphone. */
-    if (slot->mux_track != NOT_DECLARED && slot->mux_track == o->audio_declared)
-        o->audio_taken = false;
+    if (slot->mux_track != NOT_DECLARED)
+        o->declared[slot->mux_track].taken = false;
     *slot = (struct slot){.mux_track = NOT_DECLARED};
 }
 
@@ -346,8 +382,9 @@ static int ensure_declared(struct td_output *o, struct slot *slot, const struct 
 
 static void note_written(struct td_output *o, struct slot *slot, const struct td_frame *frame)
 {
-    if (slot->last_pts_us == INT64_MIN)
+    if (!slot->stored)
         tell(o, TD_EVENT_FIRST_FRAME, slot, frame->pts_us, 0, 0);
+    slot->stored = true;
     if (frame->width != 0 && slot->width != 0 &&
         (frame->width != slot->width || frame->height != slot->height))
         tell(o, TD_EVENT_RESOLUTION, slot, frame->pts_us, frame->width, frame->height);
@@ -356,6 +393,7 @@ static void note_written(struct td_output *o, struct slot *slot, const struct td
         slot->height = frame->height;
     }
     slot->last_pts_us = frame->pts_us;
+    o->declared[slot->mux_track].last_pts_us = frame->pts_us;
     slot->hole = false;
     slot->wait_key = false;
     o->stats.frames++;
@@ -368,7 +406,7 @@ static void note_written(struct td_output *o, struct slot *slot, const struct td
     o->last_emit_pts_us = o->stats.pts_us;
 }
 
-/* A file that cannot be written ends the output, and the store reports it with its path. */
+/* A file that cannot be written blocks the output; the store reports it with its path. */
 static void file_failed(struct td_output *o, int r)
 {
     struct td_spool_stats spool;
@@ -377,7 +415,7 @@ static void file_failed(struct td_output *o, int r)
         end(o, TD_EVENT_FAILED, NULL, r);
         return;
     }
-    o->state = ENDED;
+    o->state = BLOCKED;
     close_part(o);
 }
 
@@ -396,12 +434,29 @@ static int refused_write(struct td_output *o, struct slot *slot, const struct td
     return r;
 }
 
+/* Time never steps back within a track. */
+static void keep_order(const struct slot *slot, struct td_frame *frame)
+{
+    if (slot->last_pts_us != INT64_MIN && frame->pts_us < slot->last_pts_us + PTS_STEP_US)
+        frame->pts_us = slot->last_pts_us + PTS_STEP_US;
+}
+
+/* The pts on the recording's line, never before its zero. */
+static void place(const struct td_output *o, const struct slot *slot, struct td_frame *frame)
+{
+    frame->pts_us -= *o->config.zero_us;
+    if (frame->pts_us < 0)
+        frame->pts_us = 0;
+    keep_order(slot, frame);
+}
+
 /* Writes one frame whose pts is on the recording's time line. 1 = the spool is full. */
 static int write_frame(struct td_output *o, struct slot *slot, struct td_frame *frame)
 {
     int r = ensure_declared(o, slot, frame);
     if (r != 0)
         return r;
+    keep_order(slot, frame);
     unsigned waiting_as = frame->track;
     frame->track = slot->mux_track;
     frame->discontinuity = frame->discontinuity || slot->hole;
@@ -416,16 +471,6 @@ static int write_frame(struct td_output *o, struct slot *slot, struct td_frame *
     note_written(o, slot, frame);
     o->last_emit_us = frame->arrival_us;
     return 0;
-}
-
-/* The pts on the recording's line: never before its zero, never back within a track. */
-static void place(const struct td_output *o, const struct slot *slot, struct td_frame *frame)
-{
-    frame->pts_us -= *o->config.zero_us;
-    if (frame->pts_us < 0)
-        frame->pts_us = 0;
-    if (slot->last_pts_us != INT64_MIN && frame->pts_us < slot->last_pts_us + PTS_STEP_US)
-        frame->pts_us = slot->last_pts_us + PTS_STEP_US;
 }
 
 static bool past_end(struct td_output *o, const struct slot *slot, const struct td_frame *frame)
@@ -458,8 +503,9 @@ static bool drain_backlog(struct td_output *o)
 static void keep_audio(struct td_output *o, struct slot *slot, struct td_frame *frame)
 {
     frame->track = (unsigned)(slot - o->slots);
-    if (td_backlog_push(&o->backlog, frame) < 0)
-        end(o, TD_EVENT_BACKLOG, slot, 0);
+    int r = td_backlog_push(&o->backlog, frame);
+    if (r < 0)
+        end(o, TD_EVENT_BACKLOG, slot, r);
     else
         slot->waiting++;
 }
@@ -514,7 +560,7 @@ static void video_frame(struct td_output *o, struct slot *slot, struct td_frame 
 static void audio_frame(struct td_output *o, struct slot *slot, struct td_frame *frame)
 {
     if (o->state != RECORDING || !drain_backlog(o)) {
-        if (o->state != ENDED)
+        if (o->state == IDLE || o->state == WAITING || o->state == RECORDING)
             keep_audio(o, slot, frame);
         return;
     }
@@ -531,7 +577,7 @@ static void audio_frame(struct td_output *o, struct slot *slot, struct td_frame 
 void td_output_frame(struct td_output *o, struct td_track *track, struct td_frame *frame)
 {
     struct slot *slot = slot_of(o, track);
-    if (slot == NULL || o->state == ENDED)
+    if (slot == NULL || o->state >= BLOCKED)
         return;
     if (o->state == IDLE) {
         o->state = WAITING;
@@ -553,21 +599,24 @@ static void refresh_stats(struct td_output *o)
     o->stats.written_bytes = o->bytes_before + spool.written_bytes;
     o->stats.synced_bytes = o->bytes_before + spool.synced_bytes;
     o->stats.last_write_us = spool.last_write_us;
+    for (unsigned i = 0; i < TD_SPOOL_LATENCY_BUCKETS; i++)
+        o->stats.latency_counts[i] = o->latency_before[i] + spool.latency_counts[i];
+    o->stats.latency_sum_us = o->latency_sum_before_us + spool.latency_sum_us;
 }
 
 void td_output_tick(struct td_output *o, int64_t now_us)
 {
-    if (o->state == WAITING && o->backlog.count > 0 &&
+    if (o->state == WAITING && o->backlog.count > 0 && !o->paused &&
         (!video_expected(o) || now_us - o->first_media_us >= TD_VIDEO_WAIT_US)) {
         start(o, NULL, NULL, now_us);
         if (drain_backlog(o))
             td_spool_flush(o->part->spool);
     }
-    if (o->backlog.count > 0)
+    if (o->backlog.count > 0 && !o->paused)
         (void)drain_backlog(o); /* what does not fit yet goes on waiting */
     if (o->state != RECORDING)
         return;
-    if (now_us - o->last_emit_us >= IDLE_US) {
+    if (!o->paused && now_us - o->last_emit_us >= IDLE_US) {
         o->last_emit_pts_us += now_us - o->last_emit_us;
         o->last_emit_us = now_us;
         int r = td_mux_idle(o->part->mux, o->last_emit_pts_us);
@@ -580,27 +629,126 @@ void td_output_tick(struct td_output *o, int64_t now_us)
     refresh_stats(o);
 }
 
+/* What still waits finds no file any more, and is told. */
+static void forget_backlog(struct td_output *o)
+{
+    struct td_frame frame;
+    while (td_backlog_peek(&o->backlog, &frame) == 1) {
+        struct slot *slot = &o->slots[frame.track];
+        if (*o->config.zero_us != INT64_MIN)
+            place(o, slot, &frame);
+        note_drop(o, slot, &frame);
+        td_backlog_drop(&o->backlog);
+        if (--slot->waiting == 0 && slot->track == NULL)
+            release(o, slot);
+    }
+}
+
+void td_output_pause(struct td_output *o)
+{
+    (void)drain_backlog(o); /* what does not fit yet goes on waiting */
+    o->paused = true;
+    for (unsigned i = 0; i < TD_MUX_TRACKS_MAX; i++)
+        o->slots[i].wait_key = o->slots[i].kind == TD_MEDIA_VIDEO;
+}
+
+/* Held for a join that came later. */
+static void let_go(struct td_output *o, int64_t before_us)
+{
+    struct td_frame frame;
+    while (td_backlog_peek(&o->backlog, &frame) == 1 && frame.pts_us < before_us) {
+        struct slot *slot = &o->slots[frame.track];
+        td_backlog_drop(&o->backlog);
+        if (--slot->waiting == 0 && slot->track == NULL)
+            release(o, slot);
+    }
+}
+
+void td_output_hold(struct td_output *o, struct td_track *track, struct td_frame *frame)
+{
+    struct slot *slot = slot_of(o, track);
+    if (slot != NULL && o->state != ENDED && slot->kind == TD_MEDIA_AUDIO)
+        keep_audio(o, slot, frame);
+}
+
+void td_output_resume(struct td_output *o, int64_t local_us)
+{
+    o->paused = false;
+    let_go(o, local_us);
+    if (o->state == BLOCKED) {
+        o->state = o->backlog.count > 0 ? WAITING : IDLE;
+        o->first_media_us = td_clock_now_us();
+    }
+    for (unsigned i = 0; i < TD_MUX_TRACKS_MAX; i++) {
+        struct slot *slot = &o->slots[i];
+        slot->wait_key = slot->kind == TD_MEDIA_VIDEO;
+        if (slot->track != NULL && slot->wait_key)
+            td_track_want_key(slot->track);
+    }
+}
+
 /* What waits is written as far as there is room; what is lost then is told. */
 static void finish(struct td_output *o)
 {
     if (o->state == WAITING && o->backlog.count > 0)
         start(o, NULL, NULL, o->first_media_us);
     (void)drain_backlog(o);
-    struct td_frame frame;
-    while (o->state != ENDED && td_backlog_peek(&o->backlog, &frame) == 1) {
-        struct slot *slot = &o->slots[frame.track];
-        place(o, slot, &frame);
-        note_drop(o, slot, &frame);
-        td_backlog_drop(&o->backlog);
-    }
+    if (o->state != ENDED)
+        forget_backlog(o);
     for (unsigned i = 0; i < TD_MUX_TRACKS_MAX; i++)
         end_drop(o, &o->slots[i], o->stats.pts_us);
 }
 
-struct td_output *td_output_free(struct td_output *o)
+/* ---- from the first call to the last ---- */
+
+static int resume_part(struct td_output *o, const struct td_mux_tail *tail)
+{
+    o->stats.pts_us = tail->newest_us;
+    int r = open_part(o, o->config.resumed, tail);
+    if (r < 0)
+        return r;
+    for (unsigned i = 0; i < tail->track_count; i++)
+        o->declared[i] =
+            (struct declared){.codec = tail->tracks[i].codec, .last_pts_us = tail->newest_us};
+    o->declared_count = tail->track_count;
+    o->state = RECORDING;
+    o->stats.started = true;
+    o->last_emit_us = td_clock_now_us();
+    o->last_emit_pts_us = tail->newest_us;
+    return 0;
+}
+
+int td_output_new(const struct td_output_config *config, struct td_output **ret_output)
+{
+    if (strlen(config->base) >= TD_PATH_MAX)
+        return -ENAMETOOLONG;
+    struct td_output *o = calloc(1, sizeof(*o));
+    if (o == NULL)
+        return -ENOMEM;
+    o->config = *config;
+    memcpy(o->base, config->base, strlen(config->base) + 1);
+    o->config.base = o->base;
+    o->part_count = config->part_count;
+    o->format = config->resumed;
+    for (unsigned i = 0; i < TD_MUX_TRACKS_MAX; i++)
+        o->slots[i].mux_track = NOT_DECLARED;
+    td_backlog_init(&o->backlog, config->budget);
+    o->config.tail = NULL;
+    int r = config->tail != NULL ? resume_part(o, config->tail) : 0;
+    if (r < 0) {
+        td_backlog_done(&o->backlog);
+        free(o);
+        return r;
+    }
+    *ret_output = o;
+    return 0;
+}
+
+struct td_output *td_output_free(struct td_output *o, bool keep)
 {
     if (o == NULL)
         return NULL;
+    o->keep = keep;
     finish(o);
     close_part(o);
     td_backlog_done(&o->backlog);
@@ -611,5 +759,5 @@ struct td_output *td_output_free(struct td_output *o)
 void td_output_stats(const struct td_output *o, struct td_output_stats *ret_stats)
 {
     *ret_stats = o->stats;
-    ret_stats->ended = o->state == ENDED;
+    ret_stats->ended = o->state >= BLOCKED;
 }

@@ -38,6 +38,10 @@ struct td_output_config {
     bool replace;
     int64_t duration_us; /* 0 = no end */
     int64_t *zero_us;    /* the recording's: local time of pts 0; INT64_MIN until the first frame */
+    /* Of a recording that goes on after a crash: */
+    unsigned part_count;              /* parts that are there already */
+    const struct td_mux_ops *resumed; /* format of the newest of them; NULL = none */
+    const struct td_mux_tail *tail;   /* the newest goes on in place; NULL = the next part */
     struct td_part_events parts;
     void (*event)(void *ctx, const struct td_event *event);
     void *event_ctx;
@@ -50,6 +54,8 @@ struct td_output_stats {
     uint64_t written_bytes;
     uint64_t synced_bytes;
     int64_t last_write_us;
+    uint64_t latency_counts[TD_SPOOL_LATENCY_BUCKETS]; /* of its writes */
+    uint64_t latency_sum_us;
     int64_t pts_us;       /* of the last frame */
     int64_t audio_pts_us; /* last of each kind, for the live skew */
     int64_t video_pts_us;
@@ -62,8 +68,17 @@ struct td_output;
 
 TD_MUST int td_output_new(const struct td_output_config *config, struct td_output **ret_output);
 /* Writes what waits, as far as the disk takes it, and closes the part that is open; sealing goes on
- * in the store. Its tracks may be gone only after this. Takes NULL, returns NULL. */
-struct td_output *td_output_free(struct td_output *o);
+ * in the store. With `keep` the part is left as a kill would leave it, but whole on disk. Its
+ * tracks may be gone only after this. Takes NULL, returns NULL. */
+struct td_output *td_output_free(struct td_output *o, bool keep);
+/* Time stands still: nothing may be offered until it is resumed but sound to be held; then video
+ * begins at a key frame.
+ * An output that the disk ended begins its next part. */
+void td_output_pause(struct td_output *o);
+/* `local_us`: of the join; what was held from before it is let go. */
+void td_output_resume(struct td_output *o, int64_t local_us);
+/* Sound that comes before it is known where the join is. */
+void td_output_hold(struct td_output *o, struct td_track *track, struct td_frame *frame);
 /* A track that will bring frames. -TD_E_LIMIT past TD_MUX_TRACKS_MAX. */
 TD_MUST int td_output_add(struct td_output *o, struct td_track *track);
 void td_output_mute(struct td_output *o, const struct td_track *track, bool muted);

@@ -41,6 +41,7 @@ static void on_closed(void *target, const void *payload)
     struct td_part *part = target;
     const struct td_spool_report *report = payload;
     int error = report->error < 0 ? report->error : part->mux_error;
+    part->renamed = report->renamed;
     if (!part->orphan)
         part->events.closed(part->events.ctx, part, error, report->bytes);
     free(part);
@@ -58,11 +59,13 @@ static int name_files(struct td_part *part, const char *base)
     return td_layout_path(part->index, "%s.idx", part->growing);
 }
 
-static int open_files(struct td_part *part, const struct td_recorder *recorder)
+static int open_files(struct td_part *part, const struct td_part_config *config)
 {
+    const struct td_recorder *recorder = config->recorder;
     struct td_spool_config spool = {
         .path = {[TD_FILE_MEDIA] = part->growing,
                  [TD_FILE_INDEX] = part->format->has_index ? part->index : NULL},
+        .resume_bytes = config->tail != NULL ? config->tail->bytes : 0,
         .notify = recorder->control,
         .failed = on_failed,
         .closed = on_closed,
@@ -87,16 +90,17 @@ int td_part_new(const struct td_part_config *config, struct td_part **ret_part)
     if (r < 0)
         goto fail;
     struct td_op_sink sink = {.emit = emit, .ctx = part};
-    r = td_mux_new(part->format, sink, &part->mux);
+    r = config->tail != NULL ? td_mux_resume(part->format, sink, config->tail, &part->mux)
+                             : td_mux_new(part->format, sink, &part->mux);
     if (r < 0)
         goto fail;
-    r = open_files(part, config->recorder);
+    r = open_files(part, config);
     if (r < 0)
         goto fail;
     r = td_mailbox_post(config->recorder->control, on_started, part, NULL, 0);
     if (r < 0) {
         part->orphan = true;
-        td_part_close(part);
+        td_part_close(part, config->tail != NULL);
         return r;
     }
     *ret_part = part;
@@ -107,14 +111,19 @@ fail:
     return r;
 }
 
-void td_part_close(struct td_part *part)
+void td_part_close(struct td_part *part, bool keep)
 {
     /* Whatever the muxer cannot emit any more, seal completes; a full disk leaves a valid file. */
-    int r = td_mux_close(part->mux);
+    int r = keep ? 0 : td_mux_close(part->mux);
     part->mux_error = r < 0 ? r : 0;
     part->mux = td_mux_free(part->mux);
     struct td_spool *spool = part->spool;
     part->spool = NULL;
+    part->kept = keep;
+    if (keep) {
+        td_spool_close(spool, NULL);
+        return;
+    }
     struct td_spool_finish finish = {.seal = seal, .seal_ctx = part, .replace = part->replace};
     memcpy(finish.final_path, part->final, sizeof(part->final));
     td_spool_close(spool, &finish);

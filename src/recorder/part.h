@@ -41,6 +41,8 @@ struct td_part {
     struct td_part_events events;
     bool told;     /* control loop: its failure was reported */
     bool orphan;   /* could not be announced: nobody hears of it */
+    bool kept;     /* closed unfinished, for another process to go on with */
+    bool renamed;  /* valid in `closed`: it is whole under its final name */
     int mux_error; /* of closing the muxer, told by `closed` when the files had none */
     /* media loop */
     struct td_mux *mux;
@@ -54,14 +56,16 @@ struct td_part_config {
     unsigned number;
     const struct td_mux_ops *format;
     int64_t first_pts_us;
-    int64_t zero_us; /* monotonic time of pts 0 of the recording */
-    bool replace;    /* an older final file is replaced (--force) */
+    int64_t zero_us;                /* monotonic time of pts 0 of the recording */
+    bool replace;                   /* an older final file is replaced (--force) */
+    const struct td_mux_tail *tail; /* its file is there already and goes on; NULL = a new one */
     struct td_part_events events;
 };
 
 /* Opens its files and its muxer, and announces itself to the control loop. */
 TD_MUST int td_part_new(const struct td_part_config *config, struct td_part **ret_part);
-/* Last bytes, then writing, sealing and renaming go on without the media loop. */
-void td_part_close(struct td_part *part);
+/* Last bytes, then writing, sealing and renaming go on without the media loop. With `keep` it is
+ * neither sealed nor renamed: for another process to go on with. */
+void td_part_close(struct td_part *part, bool keep);
 
 #endif

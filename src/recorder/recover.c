@@ -12,6 +12,8 @@
 #include "store/timeline.h"
 
 #define NAMES_MAX 10000u /* -2, -3 … before giving up */
+/* Media that was on its way when an interruption was noted is no new beginning. */
+#define SAME_BREAK_US (500 * TD_US_PER_MS)
 
 int td_recover_pools(struct td_fs *fs, const char *runtime_dir,
                      void (*each)(void *ctx, const char *path, uint64_t bytes), void *ctx)
@@ -32,7 +34,7 @@ static struct td_manifest_part *manifest_part(struct td_manifest *m, const char 
     return NULL;
 }
 
-static int load_manifest(struct td_fs *fs, const char *path, struct td_manifest *ret_manifest)
+int td_recover_load(struct td_fs *fs, const char *path, struct td_manifest *ret_manifest)
 {
     char *text = NULL;
     size_t len = 0;
@@ -44,7 +46,7 @@ static int load_manifest(struct td_fs *fs, const char *path, struct td_manifest 
     return r;
 }
 
-static int save_manifest(struct td_fs *fs, const char *path, const struct td_manifest *m)
+int td_recover_save(struct td_fs *fs, const char *path, const struct td_manifest *m)
 {
     char *text = NULL;
     size_t len = 0;
@@ -55,7 +57,7 @@ static int save_manifest(struct td_fs *fs, const char *path, const struct td_man
     return r;
 }
 
-static void set_recovered(struct td_manifest_part *part, const struct td_recover_report *report)
+void td_recover_note(struct td_manifest_part *part, const struct td_recover_report *report)
 {
     TD_MANIFEST_SET(part->file, td_layout_name(report->final));
     TD_MANIFEST_SET(part->state, "recovered");
@@ -74,16 +76,16 @@ static int note_sidecar(struct td_fs *fs, const struct td_recover_report *report
     int r = td_layout_path(path, "%.*s.json", (int)(mark - report->path), report->path);
     struct td_manifest m;
     if (r == 0)
-        r = load_manifest(fs, path, &m);
+        r = td_recover_load(fs, path, &m);
     if (r < 0)
         return r == -ENOENT ? 0 : r;
     struct td_manifest_part *part = manifest_part(&m, name);
     if (part != NULL) {
-        set_recovered(part, report);
+        td_recover_note(part, report);
         TD_MANIFEST_SET(m.state, "complete");
         TD_MANIFEST_SET(m.reason, "interrupted");
         m.ended_us = td_clock_wall_us();
-        r = save_manifest(fs, path, &m);
+        r = td_recover_save(fs, path, &m);
     }
     td_manifest_done(&m);
     return r;
@@ -96,8 +98,9 @@ struct patient {
     struct td_fs_file file[TD_FILE_SLOTS];
     struct td_read_at input[TD_FILE_SLOTS];
     bool dry_run;
-    bool read_only;     /* a dry run may look at what it may not write */
-    uint64_t bytes_cut; /* of the media file */
+    bool read_only;           /* a dry run may look at what it may not write */
+    struct td_mux_tail *tail; /* where the file goes on in place; NULL = it is finished */
+    uint64_t bytes_cut;       /* of the media file */
 };
 
 static int apply(void *ctx, const struct td_file_op *op)
@@ -222,6 +225,14 @@ static int seal(struct patient *p, struct td_recover_report *report)
     return r;
 }
 
+/* 0 when the sealed file can go on, TD_MUX_NEXT_PART when not. */
+static int find_tail(struct patient *p, const struct td_recover_report *report)
+{
+    struct td_read_at media;
+    int r = td_fs_input(&p->file[TD_FILE_MEDIA], &media);
+    return r < 0 ? r : td_mux_tail(td_mux_by_name(report->format), &media, p->tail);
+}
+
 static int recover_open(struct patient *p, const char *index, struct td_recover_report *report)
 {
     int r = open_slot(p, TD_FILE_MEDIA, report->path);
@@ -241,17 +252,23 @@ static int recover_open(struct patient *p, const char *index, struct td_recover_
     r = seal(p, report);
     if (r != 0 || p->dry_run)
         return r;
-    return publish(p->fs, index, report);
+    if (p->tail != NULL) {
+        r = find_tail(p, report);
+        if (r <= 0)
+            return r;
+    }
+    r = publish(p->fs, index, report);
+    return r == 0 && p->tail != NULL ? TD_RECOVER_FINISHED : r;
 }
 
-int td_recover_file(struct td_fs *fs, const char *path, bool dry_run,
-                    struct td_recover_report *ret_report)
+static int treat(struct td_fs *fs, const char *path, bool dry_run, struct td_mux_tail *tail,
+                 struct td_recover_report *report)
 {
-    struct td_recover_report *report = ret_report;
     *report = (struct td_recover_report){.format = NULL};
     struct patient p = {
         .fs = fs,
         .dry_run = dry_run,
+        .tail = tail,
         .file = {[TD_FILE_MEDIA] = {.handle = -1}, [TD_FILE_INDEX] = {.handle = -1}}};
     char index[TD_PATH_MAX];
     int r = td_layout_path(report->path, "%s", path);
@@ -264,10 +281,22 @@ int td_recover_file(struct td_fs *fs, const char *path, bool dry_run,
     int closed = close_slots(&p);
     if (r >= 0 && closed < 0)
         r = closed;
-    if (r == 0 && !dry_run)
+    if (r == 0 && !dry_run && tail == NULL)
         r = note_sidecar(fs, report);
     report->error = r < 0 ? r : 0;
     return r;
+}
+
+int td_recover_file(struct td_fs *fs, const char *path, bool dry_run,
+                    struct td_recover_report *ret_report)
+{
+    return treat(fs, path, dry_run, NULL, ret_report);
+}
+
+int td_recover_in_place(struct td_fs *fs, const char *path, struct td_recover_report *ret_report,
+                        struct td_mux_tail *ret_tail)
+{
+    return treat(fs, path, false, ret_tail, ret_report);
 }
 
 /* ---- live links ---- */
@@ -312,6 +341,7 @@ struct walk {
     const char *folder;
     bool dry_run;
     unsigned depth;
+    bool ours;          /* nobody else can be recording here: it is closed even without a file */
     unsigned recovered; /* growing files of this folder */
     unsigned dead;      /* growing files that nobody owns and that hold nothing playable */
     unsigned locked;    /* growing files that a running recorder owns */
@@ -330,17 +360,17 @@ static int note_part(struct walk *w, const struct td_recover_report *report, boo
     int r = td_layout_path(path, "%s/manifest.json", w->folder);
     struct td_manifest m;
     if (r == 0)
-        r = load_manifest(w->fs, path, &m);
+        r = td_recover_load(w->fs, path, &m);
     if (r < 0)
         return r == -ENOENT ? 0 : r;
     struct td_manifest_part *part = manifest_part(&m, td_layout_name(report->path));
     if (part != NULL && playable) {
-        set_recovered(part, report);
+        td_recover_note(part, report);
     } else if (part != NULL) {
         TD_MANIFEST_SET(part->state, "failed");
     }
     if (part != NULL)
-        r = save_manifest(w->fs, path, &m);
+        r = td_recover_save(w->fs, path, &m);
     td_manifest_done(&m);
     return r;
 }
@@ -387,34 +417,85 @@ static int entry(void *ctx, const char *name)
     return recover_entry(w, path);
 }
 
+/* Cuts what a kill left of a line; `ret_same` says whether the last whole one is `line`. Size of
+ * what is kept, or negative. */
+static int64_t mend_timeline(struct td_fs *fs, int handle, const char *line, size_t len,
+                             bool *ret_same)
+{
+    char tail[2 * TD_TIMELINE_LINE_MAX];
+    struct td_fs_stat st;
+    int64_t n = td_fs_fstat(fs, handle, &st);
+    if (n < 0)
+        return n;
+    uint64_t from = st.size > sizeof(tail) ? st.size - sizeof(tail) : 0;
+    n = td_fs_pread(fs, handle, tail, sizeof(tail), from);
+    if (n < 0)
+        return n;
+    size_t kept = (size_t)n;
+    while (kept > 0 && tail[kept - 1] != '\n')
+        kept--;
+    *ret_same = kept >= len && memcmp(tail + kept - len, line, len) == 0 &&
+                (kept == len || tail[kept - len - 1] == '\n');
+    uint64_t size = from + kept;
+    if (kept == 0 && from > 0)
+        return -TD_E_DAMAGED; /* no line is that long */
+    int r = size < st.size ? td_fs_truncate(fs, handle, size) : 0;
+    return r < 0 ? r : (int64_t)size;
+}
+
 static int append_line(struct td_fs *fs, const char *path, const char *line, size_t len)
 {
-    int handle = td_fs_open(fs, path, TD_FS_WRITE | TD_FS_APPEND, 0644);
+    int handle =
+        td_fs_open(fs, path, TD_FS_READ | TD_FS_WRITE | TD_FS_APPEND | TD_FS_NOFOLLOW, 0644);
     if (handle < 0)
         return handle;
-    struct td_fs_stat st;
-    int r = td_fs_fstat(fs, handle, &st);
-    if (r == 0)
-        r = td_fs_pwrite_all(fs, handle, line, len, st.size);
+    bool same = false;
+    int64_t size = mend_timeline(fs, handle, line, len, &same);
+    int r = size < 0 ? (int)size : 0;
+    if (r == 0 && !same)
+        r = td_fs_pwrite_all(fs, handle, line, len, (uint64_t)size);
     int closed = td_fs_close(fs, handle);
     return r < 0 ? r : closed;
 }
 
 static int note_timeline(struct td_fs *fs, const char *folder, enum td_timeline_kind kind,
-                         int64_t kept_ms)
+                         int64_t wall_us, int64_t pts_ms)
 {
     char path[TD_PATH_MAX];
     char line[TD_TIMELINE_LINE_MAX];
-    struct td_timeline_event event = {
-        .kind = kind,
-        .wall_us = td_clock_wall_us(),
-        .pts_ms = kept_ms,
-    };
+    struct td_timeline_event event = {.kind = kind, .wall_us = wall_us, .pts_ms = pts_ms};
     int r = td_layout_path(path, "%s/timeline.jsonl", folder);
     if (r < 0)
         return r;
     int len = td_timeline_line(&event, line);
     return len < 0 ? len : append_line(fs, path, line, (size_t)len);
+}
+
+static bool is_interrupted(const struct td_manifest *m)
+{
+    return m->break_count > 0 && m->breaks[m->break_count - 1].resumed_us == TD_MANIFEST_NO_TIME;
+}
+
+int td_recover_interrupted(struct td_fs *fs, const char *folder, struct td_manifest *m,
+                           int64_t pts_us)
+{
+    if (is_interrupted(m) && m->breaks[m->break_count - 1].pts_us + SAME_BREAK_US >= pts_us)
+        return 0;
+    if (is_interrupted(m)) /* it had gone on, and died before it could say so */
+        m->breaks[m->break_count - 1].resumed_us = pts_us;
+    bool known = m->zero_us != TD_MANIFEST_NO_TIME;
+    struct td_manifest_break entry = {
+        .wall_us = known ? m->zero_us + m->paused_us + pts_us : td_clock_wall_us(),
+        .pts_us = pts_us,
+        .resumed_us = TD_MANIFEST_NO_TIME,
+    };
+    /* The line first: killed in between, the next run finds it as the last one. */
+    int r =
+        note_timeline(fs, folder, TD_TIMELINE_INTERRUPTED, entry.wall_us, pts_us / TD_US_PER_MS);
+    if (r < 0)
+        return r;
+    r = td_manifest_add_break(m, &entry);
+    return r == -TD_E_LIMIT ? 0 : r < 0 ? r : 0;
 }
 
 static bool ended(const struct td_manifest *m)
@@ -434,12 +515,13 @@ static unsigned settle_parts(struct walk *w, struct td_manifest *m)
             char final[TD_PATH_MAX];
             if (strcmp(part->state, "growing") != 0 ||
                 td_layout_path(growing, "%s/%s", w->folder, part->file) < 0 ||
-                td_layout_is_growing(growing, final) != 1 || exists(w->fs, growing) ||
-                !exists(w->fs, final))
+                td_layout_is_growing(growing, final) != 1 || exists(w->fs, growing))
                 continue;
-            TD_MANIFEST_SET(part->file, td_layout_name(final));
-            TD_MANIFEST_SET(part->state, "complete");
-            settled++;
+            bool renamed = exists(w->fs, final);
+            if (renamed)
+                TD_MANIFEST_SET(part->file, td_layout_name(final));
+            TD_MANIFEST_SET(part->state, renamed ? "complete" : "failed");
+            settled += renamed;
         }
     }
     return settled;
@@ -456,26 +538,45 @@ static bool is_stored(const struct td_manifest *m)
     return false;
 }
 
-/* A recording whose process died ends as complete (interrupted) once its files are whole. */
+static unsigned part_count(const struct td_manifest *m)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < m->output_count; i++)
+        count += m->outputs[i].part_count;
+    return (unsigned)count;
+}
+
+/* The state of a recording whose process died, and whose files are whole now. */
+static void set_ended(struct td_manifest *m)
+{
+    bool stopped = strcmp(m->state, "finishing") == 0 && m->reason[0] != '\0';
+    if (!stopped)
+        TD_MANIFEST_SET(m->reason, "interrupted");
+    TD_MANIFEST_SET(m->state, is_stored(m) ? "complete" : part_count(m) > 0 ? "failed" : "aborted");
+    m->paused = false;
+    m->ended_us = td_clock_wall_us();
+}
+
 static int close_recording(struct walk *w)
 {
     char path[TD_PATH_MAX];
     int r = td_layout_path(path, "%s/manifest.json", w->folder);
     struct td_manifest m;
     if (r == 0)
-        r = load_manifest(w->fs, path, &m);
+        r = td_recover_load(w->fs, path, &m);
     if (r < 0)
         return r == -ENOENT ? 0 : r;
     /* Without a file to recover it may belong to a recorder that has just begun. */
-    if (!ended(&m) && settle_parts(w, &m) + w->recovered + w->dead > 0) {
-        TD_MANIFEST_SET(m.state, is_stored(&m) ? "complete" : "failed");
-        TD_MANIFEST_SET(m.reason, "interrupted");
-        m.ended_us = td_clock_wall_us();
-        r = note_timeline(w->fs, w->folder, TD_TIMELINE_INTERRUPTED, w->kept_ms);
+    if (!ended(&m) && (settle_parts(w, &m) + w->recovered + w->dead > 0 || w->ours)) {
+        bool media = w->recovered > 0 || is_stored(&m);
+        if (media && strcmp(m.state, "finishing") != 0)
+            r = td_recover_interrupted(w->fs, w->folder, &m, w->kept_ms * TD_US_PER_MS);
         if (r == 0 && w->recovered > 0)
-            r = note_timeline(w->fs, w->folder, TD_TIMELINE_RECOVERED, w->kept_ms);
+            r = note_timeline(w->fs, w->folder, TD_TIMELINE_RECOVERED, td_clock_wall_us(),
+                              w->kept_ms);
+        set_ended(&m);
         if (r == 0)
-            r = save_manifest(w->fs, path, &m);
+            r = td_recover_save(w->fs, path, &m);
     }
     td_manifest_done(&m);
     return r;
@@ -488,6 +589,7 @@ static int walk_folder(struct walk *parent, const char *folder)
         .folder = folder,
         .dry_run = parent->dry_run,
         .depth = parent->depth + 1,
+        .ours = parent->ours,
         .each = parent->each,
         .ctx = parent->ctx,
     };
@@ -504,4 +606,11 @@ int td_recover_folder(struct td_fs *fs, const char *folder, bool dry_run,
     struct walk top = {.fs = fs, .dry_run = dry_run, .each = each, .ctx = ctx};
     int r = walk_folder(&top, folder);
     return r < 0 ? r : (int)top.recovered;
+}
+
+int td_recover_close(struct td_fs *fs, const char *folder,
+                     void (*each)(void *ctx, const struct td_recover_report *report), void *ctx)
+{
+    struct walk top = {.fs = fs, .ours = true, .each = each, .ctx = ctx};
+    return walk_folder(&top, folder);
 }

@@ -16,12 +16,14 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "mux/mux.h"
+#include "store/manifest.h"
 
 #define TD_RECOVER_DEPTH_MAX 4
 
 enum td_recover_condition {
-    TD_RECOVER_LOCKED = 1,  /* a running recorder owns it: left alone */
-    TD_RECOVER_NOTHING = 2, /* no container we know, or sealed already */
+    TD_RECOVER_LOCKED = 1,   /* a running recorder owns it: left alone */
+    TD_RECOVER_NOTHING = 2,  /* no container we know, or sealed already */
+    TD_RECOVER_FINISHED = 3, /* td_recover_in_place: it cannot go on, and has its final name */
 };
 
 struct td_recover_report {
@@ -44,6 +46,23 @@ TD_MUST int td_recover_pools(struct td_fs *fs, const char *runtime_dir,
  * too). */
 TD_MUST int td_recover_file(struct td_fs *fs, const char *path, bool dry_run,
                             struct td_recover_report *ret_report);
+/* A growing file that may go on in place: 0 with its tail, still under its growing name; else it is
+ * finished as by td_recover_file, whose answers these are, but TD_RECOVER_FINISHED for 0. */
+TD_MUST int td_recover_in_place(struct td_fs *fs, const char *path,
+                                struct td_recover_report *ret_report, struct td_mux_tail *ret_tail);
+/* Its manifest; as td_manifest_read and td_fs_slurp fail. */
+TD_MUST int td_recover_load(struct td_fs *fs, const char *path, struct td_manifest *ret_manifest);
+TD_MUST int td_recover_save(struct td_fs *fs, const char *path, const struct td_manifest *m);
+/* The part as it is after its file was finished. */
+void td_recover_note(struct td_manifest_part *part, const struct td_recover_report *report);
+/* Media of this recording ended (wall and pts of its manifest): the interruption goes into manifest
+ * and timeline, unless it is there already. The manifest is not saved. */
+TD_MUST int td_recover_interrupted(struct td_fs *fs, const char *folder, struct td_manifest *m,
+                                   int64_t pts_us);
+/* One recording of ours that does not go on: its files are finished, its manifest says so. */
+TD_MUST int td_recover_close(struct td_fs *fs, const char *folder,
+                             void (*each)(void *ctx, const struct td_recover_report *report),
+                             void *ctx);
 /* Every growing file under `folder`, and their manifests when they have one. */
 TD_MUST int td_recover_folder(struct td_fs *fs, const char *folder, bool dry_run,
                               void (*each)(void *ctx, const struct td_recover_report *report),

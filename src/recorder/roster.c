@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/glob.h"
+
 int td_roster_init(struct td_roster *r, bool single, const char *participant, const char *track)
 {
     *r = (struct td_roster){.single = single, .participant = participant, .track = track};
@@ -19,6 +21,22 @@ void td_roster_done(struct td_roster *r)
         free(r->tracks[--r->track_count]);
     free(r->present);
     r->present = NULL;
+    r->present_count = 0;
+}
+
+int td_roster_adopt(struct td_roster *r, const char *participant, bool screen, const char *name)
+{
+    if (r->output_count == TD_TRACKS_MAX)
+        return -TD_E_LIMIT;
+    struct td_roster_output *output = &r->outputs[r->output_count++];
+    *output = (struct td_roster_output){.screen = screen, .opened = true};
+    (void)snprintf(output->participant, sizeof(output->participant), "%s", participant);
+    (void)snprintf(output->name, sizeof(output->name), "%s", name);
+    return 0;
+}
+
+void td_roster_leave(struct td_roster *r)
+{
     r->present_count = 0;
 }
 
@@ -76,7 +94,9 @@ struct td_roster_track *td_roster_find(struct td_roster *r, uint32_t handle)
 
 static bool passes(const struct td_roster *r, const struct td_track_info *info)
 {
-    if (r->participant != NULL && strcmp(r->participant, info->participant) != 0)
+    bool fits = r->single ? r->participant == NULL || strcmp(r->participant, info->participant) == 0
+                          : td_glob_match(r->participant, info->participant);
+    if (!fits)
         return false;
     return r->track == NULL || strcmp(r->track, info->sid) == 0;
 }

@@ -38,7 +38,7 @@ struct td_roster_output {
 
 struct td_roster {
     bool single;
-    const char *participant; /* filter, NULL = any; the config's */
+    const char *participant; /* filter, NULL = any: this one, or in a whole room a pattern */
     const char *track;       /* filter by sid, the same */
     char chosen[TD_SOURCE_TEXT_MAX];
     struct td_roster_track *tracks[TD_TRACKS_MAX];
@@ -53,6 +53,11 @@ struct td_roster {
 TD_MUST int td_roster_init(struct td_roster *r, bool single, const char *participant,
                            const char *track);
 void td_roster_done(struct td_roster *r);
+/* An output that a recording has already. `name` is unique there. */
+TD_MUST int td_roster_adopt(struct td_roster *r, const char *participant, bool screen,
+                            const char *name);
+/* The source is lost: nobody is known to be present. */
+void td_roster_leave(struct td_roster *r);
 void td_roster_presence(struct td_roster *r, const char *identity, bool present);
 TD_MUST int td_roster_add(struct td_roster *r, const struct td_track_info *info);
 void td_roster_remove(struct td_roster *r, uint32_t handle);

@@ -60,7 +60,9 @@ struct td_track_binding { /* how its packets look; comes with or after the annou
 enum td_end_reason { /* why a source ended by itself */
                      TD_END_NONE,
                      TD_END_ROOM_CLOSED,
-                     TD_END_DISCONNECTED, /* the publisher or the server went away */
+                     TD_END_DISCONNECTED, /* the publisher or the server went away, and may return
+                                           */
+                     TD_END_LEFT,         /* the publisher said goodbye, or we were sent away */
                      TD_END_REFUSED,      /* never accepted: fail says why; exit code 3 */
                      TD_END_FAILED,       /* transport or protocol failure */
                      TD_END_STOPPED,      /* answer to stop */

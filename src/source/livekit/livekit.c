@@ -254,10 +254,10 @@ static void on_leave(struct livekit *l, const Lk__LeaveRequest *leave)
         end(l, TD_END_ROOM_CLOSED, NULL);
         break;
     case LK__DISCONNECT_REASON__PARTICIPANT_REMOVED:
-        end_with(l, TD_END_DISCONNECTED, -TD_E_CLOSED, "The recorder was removed from the room.");
+        end_with(l, TD_END_LEFT, -TD_E_CLOSED, "The recorder was removed from the room.");
         break;
     case LK__DISCONNECT_REASON__DUPLICATE_IDENTITY:
-        end_with(l, TD_END_DISCONNECTED, -TD_E_CLOSED,
+        end_with(l, TD_END_LEFT, -TD_E_CLOSED,
                  "Another client joined with the recorder's identity.");
         break;
     case LK__DISCONNECT_REASON__SERVER_SHUTDOWN:

@@ -404,5 +404,5 @@ int td_whip_trickle(struct td_source *source, const char *fragment, size_t len)
 
 void td_whip_delete(struct td_source *source)
 {
-    end((struct whip *)source, TD_END_DISCONNECTED, 0, "");
+    end((struct whip *)source, TD_END_LEFT, 0, "");
 }

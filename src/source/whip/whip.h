@@ -46,7 +46,7 @@ TD_MUST int td_whip_new(const struct td_whip_config *config, const char *offer, 
 /* A trickle-ice-sdpfrag (RFC 8840) of PATCH: candidates of the publisher. -TD_E_PARSE,
  * -TD_E_UNSUPPORTED for an ICE restart. */
 TD_MUST int td_whip_trickle(struct td_source *source, const char *fragment, size_t len);
-/* The publisher's DELETE: ends with TD_END_DISCONNECTED. */
+/* The publisher's DELETE: ends with TD_END_LEFT. */
 void td_whip_delete(struct td_source *source);
 
 #endif

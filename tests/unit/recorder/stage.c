@@ -113,7 +113,7 @@ static bool all_closed(const struct stage *s)
 
 void stage_finish(struct stage *s)
 {
-    s->output = td_output_free(s->output);
+    s->output = td_output_free(s->output, false);
     stage_hear(s);
     while (!all_closed(s)) {
         struct pollfd polled = {.fd = td_mailbox_fd(s->f.notify), .events = POLLIN};

@@ -446,7 +446,7 @@ static void test_end_on_a_blocked_disk(void **state)
         ms += 20;
     } while (stats.frames > before);
     stage_audio(&s, s.audio, ms);
-    s.output = td_output_free(s.output);
+    s.output = td_output_free(s.output, false);
     gate_open(&s.f.gate);
     stage_hear(&s);
     assert_int_equal(stage_events(&s, TD_EVENT_DROP), 1);

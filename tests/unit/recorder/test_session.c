@@ -45,7 +45,7 @@ struct room {
     char reason[64];
     struct td_fail fail;
     unsigned output_count;
-    struct td_session_output outputs[8];
+    struct td_shelf_entry outputs[8];
     char folder[TD_PATH_MAX];
 };
 
@@ -139,9 +139,9 @@ static void on_ended(void *ctx, struct td_session *session)
     r->state = s.state;
     (void)snprintf(r->reason, sizeof(r->reason), "%s", s.reason);
     r->fail = *s.fail;
-    r->output_count = s.output_count;
-    assert_true(s.output_count <= 8);
-    memcpy(r->outputs, s.outputs, s.output_count * sizeof(*s.outputs));
+    r->output_count = s.shelf->count;
+    assert_true(s.shelf->count <= 8);
+    memcpy(r->outputs, s.shelf->entries, s.shelf->count * sizeof(r->outputs[0]));
     (void)snprintf(r->folder, sizeof(r->folder), "%s", s.folder);
     if (r->free_in_ended)
         r->session = td_session_free(r->session);
@@ -588,7 +588,7 @@ static void test_nobody_comes(void **state)
     put_rtp(9, 111, 1, 0, (const uint8_t *)"x", 1, 20 * TD_US_PER_S); /* nobody's */
     room.fast = false;
     struct td_session_config config = config_of(true);
-    config.empty_timeout_us = 1; /* the first look ends it */
+    config.limits.empty_timeout_us = 1; /* the first look ends it */
     play(&config);
     assert_int_equal(room.state, TD_SESSION_ABORTED);
     assert_string_equal(room.reason, "never_started");

@@ -171,7 +171,7 @@ static void test_trickle(void **state)
     td_whip_delete(source);
     assert_int_equal(td_whip_trickle(source, "", 0), -TD_E_STATE);
     wait_for(control, &h.ended);
-    assert_int_equal(h.reason, TD_END_DISCONNECTED);
+    assert_int_equal(h.reason, TD_END_LEFT);
     assert_int_equal(h.ended, 1);
     assert_int_equal(h.answers, 1);
     source = td_source_free(source);

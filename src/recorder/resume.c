@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "recorder/resume.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "recorder/layout.h"
+
+struct search {
+    struct td_fs *fs;
+    struct td_resume *resume;
+    void (*each)(void *ctx, const struct td_recover_report *report);
+    void *ctx;
+};
+
+struct td_resume *td_resume_free(struct td_resume *r)
+{
+    if (r == NULL)
+        return NULL;
+    td_manifest_done(&r->manifest);
+    free(r->ends);
+    free(r);
+    return NULL;
+}
+
+static bool is_over(const struct td_manifest *m)
+{
+    static const char *const states[] = {"finishing", "complete", "failed", "aborted"};
+    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+        if (strcmp(m->state, states[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void media_ended_at(struct td_resume *resume, int64_t pts_us)
+{
+    const struct td_manifest *m = &resume->manifest;
+    if (pts_us > resume->last_pts_us)
+        resume->last_pts_us = pts_us;
+    resume->last_wall_us = m->zero_us != TD_MANIFEST_NO_TIME
+                               ? m->zero_us + m->paused_us + resume->last_pts_us
+                               : td_clock_wall_us();
+}
+
+static int64_t part_end_us(const struct td_manifest_part *part)
+{
+    int64_t first_us = part->first_pts_us != TD_MANIFEST_NO_TIME ? part->first_pts_us : 0;
+    return first_us + part->duration_ms * TD_US_PER_MS;
+}
+
+/* Its file has its last name, or is not there at all. */
+static int settle(struct search *s, struct td_manifest_part *part, const char *path)
+{
+    char final[TD_PATH_MAX];
+    struct td_fs_stat st;
+    int r = td_layout_is_growing(path, final);
+    if (r < 0)
+        return r;
+    if (r == 1 && td_fs_stat_path(s->fs, final, &st) == 0) {
+        TD_MANIFEST_SET(part->file, td_layout_name(final));
+        TD_MANIFEST_SET(part->state, "complete");
+    } else {
+        TD_MANIFEST_SET(part->state, "failed");
+    }
+    return 0;
+}
+
+static void repaired(struct search *s, struct td_manifest_part *part, int r,
+                     const struct td_recover_report *report)
+{
+    if (r == 0) { /* it goes on in place */
+        part->bytes = report->bytes_after;
+        part->duration_ms = report->scan.duration_us / TD_US_PER_MS;
+    } else if (r == TD_RECOVER_FINISHED) {
+        td_recover_note(part, report);
+    } else {
+        TD_MANIFEST_SET(part->state, "failed");
+    }
+    if (r != TD_RECOVER_NOTHING)
+        s->each(s->ctx, report);
+}
+
+static int mend_part(struct search *s, size_t output, size_t number)
+{
+    struct td_resume *resume = s->resume;
+    struct td_manifest_output *o = &resume->manifest.outputs[output];
+    struct td_manifest_part *part = &o->parts[number];
+    struct td_resume_end *end = &resume->ends[output];
+    struct td_recover_report report;
+    char path[TD_PATH_MAX];
+    if (strcmp(part->state, "growing") != 0)
+        return 0;
+    int r = td_layout_path(path, "%s/%s", resume->folder, part->file);
+    if (r < 0)
+        return r;
+    r = td_recover_in_place(s->fs, path, &report, &end->tail);
+    if (r == -ENOENT)
+        return settle(s, part, path);
+    if (r == TD_RECOVER_LOCKED)
+        return -EAGAIN;
+    if (r < 0 && r != -TD_E_DAMAGED)
+        return r;
+    repaired(s, part, r, &report);
+    if (r != 0)
+        return 0;
+    end->open = number + 1 == o->part_count;
+    media_ended_at(resume, end->tail.newest_us);
+    return 0;
+}
+
+static void name_output(struct td_manifest_output *output)
+{
+    if (output->name[0] != '\0' || output->part_count == 0)
+        return;
+    /* Written by an older version: the file of its first part says it. */
+    TD_MANIFEST_SET(output->name, output->parts[0].file);
+    char *mark = strstr(output->name, ".recording.");
+    char *dot = mark != NULL ? mark : strrchr(output->name, '.');
+    if (dot != NULL)
+        *dot = '\0';
+}
+
+static int mend(struct search *s)
+{
+    struct td_manifest *m = &s->resume->manifest;
+    for (size_t i = 0; i < m->output_count; i++) {
+        name_output(&m->outputs[i]);
+        for (size_t k = 0; k < m->outputs[i].part_count; k++) {
+            const struct td_manifest_part *part = &m->outputs[i].parts[k];
+            int r = mend_part(s, i, k);
+            if (r < 0)
+                return r;
+            if (!s->resume->ends[i].open && strcmp(part->state, "failed") != 0)
+                media_ended_at(s->resume, part_end_us(part));
+        }
+    }
+    return 0;
+}
+
+static int find(struct search *s, const char *path)
+{
+    struct td_resume *resume = s->resume;
+    struct td_manifest *m = &resume->manifest;
+    resume->ends = calloc(m->output_count + 1, sizeof(*resume->ends));
+    if (resume->ends == NULL)
+        return -ENOMEM;
+    int r = mend(s);
+    if (r == 0 && resume->last_wall_us != TD_MANIFEST_NO_TIME)
+        r = td_recover_interrupted(s->fs, resume->folder, m, resume->last_pts_us);
+    if (r < 0)
+        return r;
+    TD_MANIFEST_SET(m->state, "interrupted");
+    return td_recover_save(s->fs, path, m);
+}
+
+int td_resume_find(struct td_fs *fs, const char *folder,
+                   void (*each)(void *ctx, const struct td_recover_report *report), void *ctx,
+                   struct td_resume **ret_resume)
+{
+    char path[TD_PATH_MAX];
+    struct td_resume *resume = calloc(1, sizeof(*resume));
+    if (resume == NULL)
+        return -ENOMEM;
+    td_manifest_init(&resume->manifest);
+    resume->last_wall_us = TD_MANIFEST_NO_TIME;
+    struct search search = {.fs = fs, .resume = resume, .each = each, .ctx = ctx};
+    int r = td_layout_path(resume->folder, "%s", folder);
+    if (r == 0)
+        r = td_layout_path(path, "%s/manifest.json", folder);
+    if (r == 0)
+        r = td_recover_load(fs, path, &resume->manifest);
+    bool none = r == -ENOENT || (r == 0 && is_over(&resume->manifest));
+    if (none) {
+        r = td_recover_close(fs, folder, each, ctx);
+        r = r < 0 ? r : TD_RESUME_NONE;
+    } else if (r == 0) {
+        r = find(&search, path);
+    }
+    if (r != 0) {
+        td_resume_free(resume);
+        return r;
+    }
+    *ret_resume = resume;
+    return 0;
+}
