@@ -5,185 +5,127 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/pending.h"
+#include "api/ask.h"
+#include "api/item.h"
+#include "api/listing.h"
+#include "api/shortform.h"
+#include "api/start.h"
 
 struct td_rest {
-    struct td_recordings *recordings;
+    struct td_rest_config config;
+    struct td_calls *calls;
+    struct td_starts *starts;
+    struct td_events *events;
+    struct td_shortform *shortform;
+    struct td_items items;
 };
 
-struct start {
-    struct td_pending pending;
-};
+/* ---- the collection ---- */
 
-static bool is_get(SoupServerMessage *message)
+static void create(struct td_rest *r, SoupServerMessage *message)
 {
-    const char *method = soup_server_message_get_method(message);
-    return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
-}
-
-static bool is_post(SoupServerMessage *message)
-{
-    return strcmp(soup_server_message_get_method(message), "POST") == 0;
-}
-
-static void answer_failure(SoupServerMessage *message, const struct td_fail *fail)
-{
-    switch (fail->code) {
-    case -TD_E_USAGE:
-        td_http_problem(message, SOUP_STATUS_BAD_REQUEST, "not_possible", fail->text);
-        break;
-    case -TD_E_LIMIT:
-    case -TD_E_STATE:
-        td_http_problem(message, SOUP_STATUS_SERVICE_UNAVAILABLE, "unavailable", fail->text);
-        break;
-    case -TD_E_REFUSED:
-        td_http_problem(message, SOUP_STATUS_BAD_GATEWAY, "source_refused", fail->text);
-        break;
-    case -TD_E_TIMEOUT:
-        td_http_problem(message, SOUP_STATUS_GATEWAY_TIMEOUT, "source_timeout", fail->text);
-        break;
-    default:
-        td_http_problem(message, SOUP_STATUS_INTERNAL_SERVER_ERROR, "failed", fail->text);
-        break;
-    }
-}
-
-static void on_settled(void *ctx, struct td_recording *recording)
-{
-    struct start *start = ctx;
-    SoupServerMessage *message = start->pending.message;
-    if (message != NULL) {
-        const struct td_fail *fail = td_recording_fail(recording);
-        if (fail->code != 0)
-            answer_failure(message, fail);
-        else
-            td_http_json(message, SOUP_STATUS_CREATED, td_recording_json(recording));
-    }
-    td_pending_done(&start->pending);
-    free(start);
-}
-
-static void start_room(struct td_rest *r, SoupServerMessage *message, const char *room)
-{
-    struct start *start = calloc(1, sizeof(*start));
-    if (start == NULL) {
-        td_http_problem(message, SOUP_STATUS_INTERNAL_SERVER_ERROR, "failed", "Out of memory.");
-        return;
-    }
+    SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
+    const char *key = soup_message_headers_get_list(headers, "Idempotency-Key");
     struct td_fail fail = {.code = 0};
-    struct td_recording *recording = NULL;
-    td_pending_init(&start->pending, message);
-    int err = td_recordings_start(r->recordings, room, on_settled, start, &fail, &recording);
+    struct td_ask ask;
+    json_t *body = NULL;
+    if (key != NULL && !td_ask_is_key(key)) {
+        td_http_problem(message, SOUP_STATUS_BAD_REQUEST, "bad_request",
+                        "Idempotency-Key: has to be 1 to 255 visible ASCII characters.");
+        return;
+    }
+    if (td_http_body_json(message, &body) < 0)
+        return;
+    int err = td_ask_parse(body, &fail, &ask);
+    if (err == -TD_E_PARSE) {
+        td_http_problem(message, SOUP_STATUS_BAD_REQUEST, "bad_request", fail.text);
+    } else if (err == -TD_E_UNSUPPORTED) {
+        td_http_problem(message, SOUP_STATUS_UNPROCESSABLE_ENTITY, "not_possible", fail.text);
+    } else if (err < 0) {
+        td_http_fail(message, &fail);
+    } else if (!td_http_may(message, ask.recording.room)) {
+        td_http_forbidden(message);
+        td_ask_done(&ask);
+    } else {
+        td_starts_begin(r->starts, message, &ask, key);
+    }
+}
+
+static void on_collection(struct td_rest *r, SoupServerMessage *message)
+{
+    if (td_http_is_get(message))
+        td_listing_answer(r->calls, message);
+    else if (strcmp(soup_server_message_get_method(message), "POST") == 0)
+        create(r, message);
+    else
+        td_http_method(message, "GET, HEAD, POST");
+}
+
+static void on_recordings(void *ctx, SoupServerMessage *message, const char *path)
+{
+    struct td_rest *r = ctx;
+    if (path[0] == '\0')
+        on_collection(r, message);
+    else
+        td_items_answer(&r->items, message, path);
+}
+
+/* ---- life ---- */
+
+static int open_rest(struct td_rest *r)
+{
+    const struct td_rest_config *c = &r->config;
+    struct td_calls_config calls = {
+        .recordings = c->recordings,
+        .catalog = c->catalog,
+        .store = c->store,
+        .control = c->control,
+        .log = c->log,
+    };
+    int err = td_calls_new(&calls, &r->calls);
     if (err == 0)
-        return; /* on_settled answers and frees */
-    if (err == TD_RECORDINGS_RUNNING)
-        td_http_json(message, SOUP_STATUS_OK, td_recording_json(recording));
-    else
-        answer_failure(message, &fail);
-    td_pending_done(&start->pending);
-    free(start);
+        err = td_starts_new(r->calls, &r->starts);
+    if (err == 0)
+        err = td_events_new(c->recordings, &r->events);
+    if (err == 0)
+        err = td_shortform_new(c->http, r->calls, r->starts, &r->shortform);
+    r->items = (struct td_items){.calls = r->calls,
+                                 .events = r->events,
+                                 .fs = c->fs,
+                                 .files = c->files,
+                                 .data_dir = c->data_dir};
+    return err;
 }
 
-static void no_room(SoupServerMessage *message)
-{
-    td_http_problem(message, SOUP_STATUS_NOT_FOUND, "no_such_recording",
-                    "No recording of this room is known.");
-}
-
-static void on_start(void *ctx, SoupServerMessage *message, const char *path)
-{
-    if (!is_post(message))
-        td_http_method(message, "POST");
-    else if (!td_http_is_room(path))
-        td_http_problem(message, SOUP_STATUS_BAD_REQUEST, "no_room",
-                        "Name the room: /api/recording/start/ROOM.");
-    else
-        start_room(ctx, message, path);
-}
-
-static void on_stop(void *ctx, SoupServerMessage *message, const char *path)
-{
-    struct td_rest *r = ctx;
-    if (!is_post(message)) {
-        td_http_method(message, "POST");
-        return;
-    }
-    struct td_recording *recording = td_recordings_by_room(r->recordings, path);
-    if (recording == NULL) {
-        no_room(message);
-        return;
-    }
-    td_recording_stop(recording, "stopped");
-    td_http_json(message, SOUP_STATUS_OK, td_recording_json(recording));
-}
-
-static void on_status(void *ctx, SoupServerMessage *message, const char *path)
-{
-    struct td_rest *r = ctx;
-    if (!is_get(message)) {
-        td_http_method(message, "GET, HEAD");
-        return;
-    }
-    struct td_recording *recording = td_recordings_by_room(r->recordings, path);
-    if (recording == NULL)
-        no_room(message);
-    else
-        td_http_json(message, SOUP_STATUS_OK, td_recording_json(recording));
-}
-
-static void on_list(void *ctx, SoupServerMessage *message, const char *path)
-{
-    struct td_rest *r = ctx;
-    if (!is_get(message)) {
-        td_http_method(message, "GET, HEAD");
-        return;
-    }
-    if (path[0] == '\0') {
-        td_http_json(message, SOUP_STATUS_OK,
-                     json_pack("{s:o}", "recordings", td_recordings_json(r->recordings)));
-        return;
-    }
-    struct td_recording *recording = td_recordings_by_id(r->recordings, path);
-    if (recording == NULL)
-        td_http_problem(message, SOUP_STATUS_NOT_FOUND, "no_such_recording",
-                        "No recording has this id.");
-    else
-        td_http_json(message, SOUP_STATUS_OK, td_recording_json(recording));
-}
-
-static void on_health(void *ctx, SoupServerMessage *message, const char *path)
-{
-    struct td_rest *r = ctx;
-    if (path[0] != '\0') {
-        td_http_problem(message, SOUP_STATUS_NOT_FOUND, "not_found", "There is nothing here.");
-        return;
-    }
-    if (!is_get(message)) {
-        td_http_method(message, "GET, HEAD");
-        return;
-    }
-    td_http_json(message, SOUP_STATUS_OK,
-                 json_pack("{s:s, s:s, s:i}", "status", "ok", "version", TD_VERSION, "recordings",
-                           (int)td_recordings_running(r->recordings)));
-}
-
-int td_rest_new(struct td_http *http, struct td_recordings *recordings, struct td_rest **ret_rest)
+int td_rest_new(const struct td_rest_config *config, struct td_rest **ret_rest)
 {
     struct td_rest *r = calloc(1, sizeof(*r));
     if (r == NULL)
         return -ENOMEM;
-    r->recordings = recordings;
-    td_http_route(http, "/api/recording/start", false, on_start, r);
-    td_http_route(http, "/api/recording/stop", false, on_stop, r);
-    td_http_route(http, "/api/recording/status", false, on_status, r);
-    td_http_route(http, "/api/recordings", false, on_list, r);
-    td_http_route(http, "/healthz", true, on_health, r);
+    r->config = *config;
+    int err = open_rest(r);
+    if (err < 0) {
+        td_rest_free(r);
+        return err;
+    }
+    td_http_route(config->http, "/api/recordings", TD_HTTP_KEY, on_recordings, r);
     *ret_rest = r;
     return 0;
 }
 
 struct td_rest *td_rest_free(struct td_rest *r)
 {
+    if (r == NULL)
+        return NULL;
+    r->shortform = td_shortform_free(r->shortform);
+    r->events = td_events_free(r->events);
+    r->starts = td_starts_free(r->starts);
+    r->calls = td_calls_unref(r->calls);
     free(r);
     return NULL;
+}
+
+unsigned td_rest_watchers(const struct td_rest *r)
+{
+    return td_events_clients(r->events);
 }

@@ -30,33 +30,13 @@ static bool has_type(SoupServerMessage *message, const char *wanted)
     return type != NULL && g_ascii_strcasecmp(type, wanted) == 0;
 }
 
-static void answer_failure(SoupServerMessage *message, const struct td_fail *fail)
-{
-    switch (fail->code) {
-    case -TD_E_PARSE:
-    case -TD_E_UNSUPPORTED:
-        td_http_problem(message, SOUP_STATUS_UNPROCESSABLE_ENTITY, "bad_offer", fail->text);
-        break;
-    case 0: /* stopped before it could answer */
-        td_http_problem(message, SOUP_STATUS_SERVICE_UNAVAILABLE, "stopped",
-                        "The recording was stopped before the answer was ready.");
-        break;
-    case -TD_E_STATE:
-    case -TD_E_LIMIT: /* as many recordings as there may be */
-        td_http_problem(message, SOUP_STATUS_SERVICE_UNAVAILABLE, "unavailable", fail->text);
-        break;
-    default:
-        td_http_problem(message, SOUP_STATUS_INTERNAL_SERVER_ERROR, "failed", fail->text);
-        break;
-    }
-}
-
 static void answer_offer(struct offer *offer, const char *answer)
 {
     SoupServerMessage *message = offer->pending.message;
     SoupMessageHeaders *headers = soup_server_message_get_response_headers(message);
-    char *room = g_uri_escape_string(offer->room, NULL, FALSE);
-    char *location = g_strdup_printf("/whip/%s/%s", room, td_recording_id(offer->recording));
+    char *room = g_uri_escape_string(offer->room, "/", FALSE);
+    char *location =
+        g_strdup_printf("/whip/%s/%s", room, td_recording_whip_session(offer->recording));
     soup_server_message_set_status(message, SOUP_STATUS_CREATED, NULL);
     soup_message_headers_replace(headers, "Location", location);
     soup_server_message_set_response(message, SDP_TYPE, SOUP_MEMORY_COPY, answer, strlen(answer));
@@ -69,7 +49,7 @@ static void on_answer(void *ctx, const char *answer, const struct td_fail *fail)
     struct offer *offer = ctx;
     if (offer->pending.message != NULL) {
         if (answer == NULL)
-            answer_failure(offer->pending.message, fail);
+            td_http_fail(offer->pending.message, fail);
         else
             answer_offer(offer, answer);
     } else if (offer->recording != NULL) {
@@ -99,12 +79,12 @@ static void take_offer(struct td_whip_endpoint *e, SoupServerMessage *message, c
     struct td_fail fail = {.code = 0};
     struct td_recording *recording = NULL;
     offer->taking = true;
-    int err =
-        td_recordings_whip(e->recordings, room, text, len, on_answer, offer, &fail, &recording);
+    int err = td_recordings_whip(e->recordings, room, td_http_token(message), text, len, on_answer,
+                                 offer, &fail, &recording);
     offer->taking = false;
     g_bytes_unref(bytes);
     if (err < 0 && !offer->answered) {
-        answer_failure(message, &fail);
+        td_http_fail(message, &fail);
         td_pending_done(&offer->pending);
     }
     if (err < 0 || offer->answered)
@@ -118,6 +98,8 @@ static void on_post(struct td_whip_endpoint *e, SoupServerMessage *message, cons
     if (!td_http_is_room(room))
         td_http_problem(message, SOUP_STATUS_BAD_REQUEST, "no_room",
                         "Name the room: POST /whip/ROOM.");
+    else if (!td_http_may(message, room))
+        td_http_forbidden(message);
     else if (!has_type(message, SDP_TYPE))
         td_http_problem(message, SOUP_STATUS_UNSUPPORTED_MEDIA_TYPE, "not_sdp",
                         "The body has to be application/sdp.");
@@ -148,12 +130,14 @@ static void on_patch(struct td_source *source, SoupServerMessage *message)
 
 static void on_session(struct td_whip_endpoint *e, SoupServerMessage *message, const char *id)
 {
-    struct td_recording *recording = td_recordings_by_id(e->recordings, id);
-    struct td_source *source = recording != NULL ? td_recording_source(recording) : NULL;
+    struct td_recording *recording = NULL;
+    struct td_source *source = td_recordings_whip_session(e->recordings, id, &recording);
     const char *method = soup_server_message_get_method(message);
     if (source == NULL) {
         td_http_problem(message, SOUP_STATUS_NOT_FOUND, "no_such_session",
                         "This WHIP session is over or never was.");
+    } else if (!td_http_may(message, td_recording_room(recording))) {
+        td_http_forbidden(message);
     } else if (strcmp(method, "DELETE") == 0) {
         td_whip_delete(source);
         soup_server_message_set_status(message, SOUP_STATUS_OK, NULL);
@@ -169,7 +153,7 @@ static void on_whip(void *ctx, SoupServerMessage *message, const char *path)
     struct td_whip_endpoint *e = ctx;
     const char *method = soup_server_message_get_method(message);
     const char *slash = strrchr(path, '/');
-    if (slash != NULL && strncmp(slash + 1, "rec_", 4) == 0) {
+    if (slash != NULL && strncmp(slash + 1, "whs_", 4) == 0) {
         on_session(e, message, slash + 1);
     } else if (strcmp(method, "POST") == 0) {
         on_post(e, message, path);
@@ -189,7 +173,7 @@ int td_whip_endpoint_new(struct td_http *http, struct td_recordings *recordings,
     if (e == NULL)
         return -ENOMEM;
     e->recordings = recordings;
-    td_http_route(http, "/whip", false, on_whip, e);
+    td_http_route(http, "/whip", TD_HTTP_WHIP, on_whip, e);
     *ret_endpoint = e;
     return 0;
 }

@@ -2,13 +2,12 @@
 #include "auth/bearer.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdint.h>
 #include <string.h>
 #include <strings.h>
-
-#define BEARER_DIGEST_BYTES 32
 
 const char *td_bearer_token(const char *header)
 {
@@ -28,27 +27,39 @@ const char *td_bearer_token(const char *header)
 }
 
 /* Digests have one length, so that comparing them does not tell the length of the token. */
-static int bearer_digest(const char *text, uint8_t ret_digest[static BEARER_DIGEST_BYTES])
+static int bearer_digest(const char *text, uint8_t ret_digest[static TD_BEARER_DIGEST_BYTES])
 {
     int ok = EVP_Digest(text, strlen(text), ret_digest, NULL, EVP_sha256(), NULL);
     return ok == 1 ? 0 : -TD_E_CRYPTO;
 }
 
-int td_bearer_check(const char *header, const char *const *tokens, size_t token_count)
+int td_bearer_key_init(struct td_bearer_key *ret_key, const char *token)
+{
+    const size_t len_max = TD_BEARER_MAX - (sizeof("Bearer ") - 1);
+    if (token[0] == '\0' || token[0] == ' ' || strnlen(token, len_max + 1) > len_max) {
+        return -EINVAL;
+    }
+    struct td_bearer_key key;
+    int r = bearer_digest(token, key.digest);
+    if (r == 0) {
+        *ret_key = key;
+    }
+    return r;
+}
+
+int td_bearer_find(const char *header, const struct td_bearer_key *keys, size_t count)
 {
     const char *given = td_bearer_token(header);
-    uint8_t given_digest[BEARER_DIGEST_BYTES];
-    if (given == NULL || bearer_digest(given, given_digest) < 0) {
+    uint8_t digest[TD_BEARER_DIGEST_BYTES];
+    if (given == NULL || count > INT_MAX || bearer_digest(given, digest) < 0) {
         return -EACCES;
     }
-    unsigned found = 0;
-    for (size_t i = 0; i < token_count; i++) {
-        uint8_t digest[BEARER_DIGEST_BYTES];
-        if (bearer_digest(tokens[i], digest) < 0) {
-            continue;
-        }
+    unsigned found = 0; /* index + 1 */
+    for (size_t i = 0; i < count; i++) {
         /* All are compared: the time must not tell which one was right. */
-        found |= CRYPTO_memcmp(digest, given_digest, sizeof(digest)) == 0 ? 1u : 0u;
+        unsigned equal = CRYPTO_memcmp(keys[i].digest, digest, sizeof(digest)) == 0 ? 1u : 0u;
+        unsigned first = equal & (found == 0 ? 1u : 0u);
+        found |= (0u - first) & (unsigned)(i + 1);
     }
-    return found != 0 ? 0 : -EACCES;
+    return found != 0 ? (int)found - 1 : -EACCES;
 }

@@ -59,17 +59,26 @@ static json_t *jwt_video(const struct td_jwt_request *request)
                      "canSubscribe", 1, "canPublish", 1, "canPublishData", 1);
 }
 
+static json_t *jwt_new_claims(const struct td_jwt_key *key, const struct td_jwt_request *request)
+{
+    json_int_t now_s = request->now_s;
+    json_int_t expires_s = now_s + (request->valid_s != 0 ? request->valid_s : TD_JWT_VALID_S);
+    if (request->role == TD_JWT_BODY) {
+        return json_pack("{s:s, s:I, s:I, s:I, s:s}", "iss", key->id, "iat", now_s, "nbf", now_s,
+                         "exp", expires_s, "sha256", request->sha256);
+    }
+    const char *kind = request->role == TD_JWT_RECORDER ? "egress" : "standard";
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:o}", "iss", key->id, "sub",
+                     request->identity, "iat", now_s, "nbf", now_s, "exp", expires_s, "kind", kind,
+                     "video", jwt_video(request));
+}
+
 /* malloc'ed JSON text of the claims; -EINVAL when a text is not UTF-8 or memory is out, which
  * jansson does not tell apart. */
 static int jwt_payload(const struct td_jwt_key *key, const struct td_jwt_request *request,
                        char **ret_text)
 {
-    json_int_t now_s = request->now_s;
-    json_int_t expires_s = now_s + (request->valid_s != 0 ? request->valid_s : TD_JWT_VALID_S);
-    const char *kind = request->role == TD_JWT_RECORDER ? "egress" : "standard";
-    json_t *claims = json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:o}", "iss", key->id, "sub",
-                               request->identity, "iat", now_s, "nbf", now_s, "exp", expires_s,
-                               "kind", kind, "video", jwt_video(request));
+    json_t *claims = jwt_new_claims(key, request);
     if (claims != NULL && request->name != NULL &&
         json_object_set_new(claims, "name", json_string(request->name)) < 0) {
         /* Not by json_pack's "s*": that leaves the name out when memory is short. */
@@ -124,11 +133,18 @@ static int jwt_compose(const struct td_jwt_key *key, const char *payload, char *
     return r;
 }
 
+static bool jwt_has_text(const char *text)
+{
+    return text != NULL && text[0] != '\0';
+}
+
 int td_jwt_sign(const struct td_jwt_key *key, const struct td_jwt_request *request,
                 char **ret_token)
 {
-    if (!jwt_key_usable(key) || request->identity == NULL || request->identity[0] == '\0' ||
-        request->room == NULL || request->room[0] == '\0') {
+    bool complete = request->role == TD_JWT_BODY
+                        ? jwt_has_text(request->sha256)
+                        : jwt_has_text(request->identity) && jwt_has_text(request->room);
+    if (!jwt_key_usable(key) || !complete) {
         return -EINVAL;
     }
     char *payload = NULL;

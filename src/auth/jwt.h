@@ -30,6 +30,7 @@ struct td_jwt_key {
 enum td_jwt_role {
     TD_JWT_RECORDER,  /* hidden, only subscribes, does not hold the room open (kind "egress") */
     TD_JWT_PUBLISHER, /* an ordinary participant that may publish and subscribe */
+    TD_JWT_BODY,      /* nobody's: it only carries the digest of a webhook's body (signature.h) */
 };
 
 struct td_jwt_request {
@@ -37,6 +38,7 @@ struct td_jwt_request {
     const char *identity; /* UTF-8, not empty */
     const char *name;     /* shown to others; may be NULL */
     const char *room;     /* UTF-8, not empty */
+    const char *sha256;   /* TD_JWT_BODY has this one only */
     int64_t now_s;        /* wall clock; becomes `nbf` */
     int64_t valid_s;      /* 0: TD_JWT_VALID_S */
 };

@@ -19,6 +19,7 @@ extern const struct td_command td_command_publish;
 extern const struct td_command td_command_start;
 extern const struct td_command td_command_stop;
 extern const struct td_command td_command_status;
+extern const struct td_command td_command_config;
 extern const struct td_command td_command_demo;
 
 #endif

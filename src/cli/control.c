@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "store/catalog.h"
 
 static gboolean on_mail(gint fd, GIOCondition condition, gpointer data)
 {
@@ -36,6 +37,8 @@ static int start_store(struct td_control *c, const struct td_control_config *con
         .fs = c->recorder.fs,
         .runtime_dir = config->runtime_dir,
         .flush_interval_us = config->flush_interval_us,
+        .flush_bytes = (size_t)config->flush_bytes,
+        .crashpool_bytes = (size_t)config->crash_pool_bytes,
         .sync_interval_us = config->sync_interval_us,
     };
     int r = td_store_new(&store, &c->recorder.store);
@@ -49,7 +52,9 @@ static int start_store(struct td_control *c, const struct td_control_config *con
             fail, error,
             "no room for the crash pool (%u MiB) in the runtime folder; free some or "
             "give --runtime-dir on another tmpfs",
-            TD_CRASHPOOL_BYTES >> 20);
+            (unsigned)((config->crash_pool_bytes != 0 ? config->crash_pool_bytes
+                                                      : (int64_t)TD_CRASHPOOL_BYTES) >>
+                       20));
     td_log_line(
         &c->log, TD_LOG_WARN,
         "event=no_crash_pool error=%s text=\"no tmpfs for the crash pool: a kill may lose up "
@@ -63,7 +68,9 @@ int td_control_start(struct td_control *c, const struct td_control_config *confi
 {
     *c = (struct td_control){.interrupted = interrupted, .interrupted_ctx = ctx};
     td_log_init(&c->log, STDERR_FILENO, config->log_level);
-    td_budget_init(&c->budget, NULL, (size_t)TD_PROCESS_MEMORY_MB << 20);
+    td_budget_init(&c->budget, NULL,
+                   config->memory_bytes != 0 ? (size_t)config->memory_bytes
+                                             : (size_t)TD_PROCESS_MEMORY_MB << 20);
     c->recorder.fs = td_fs_posix();
     c->recorder.log = &c->log;
     c->recorder.budget = &c->budget;
@@ -99,6 +106,28 @@ void td_control_quit(struct td_control *c, int exit_code)
 {
     c->exit_code = exit_code;
     g_main_loop_quit(c->main);
+}
+
+static int nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static void on_flushed(void *target, const void *payload)
+{
+    (void)payload;
+    struct td_control *c = target;
+    c->flushed = true;
+}
+
+void td_control_flush(struct td_control *c)
+{
+    c->flushed = false;
+    while (td_catalog_post(c->recorder.store, nothing, c, c->recorder.control, on_flushed, c) < 0)
+        g_main_context_iteration(NULL, FALSE); /* it is behind: it makes room */
+    while (!c->flushed)
+        g_main_context_iteration(NULL, TRUE);
 }
 
 void td_control_stop(struct td_control *c)

@@ -21,9 +21,12 @@
 struct td_control_config {
     enum td_log_level log_level;
     const char *runtime_dir;
-    int64_t flush_interval_us; /* 0 = default */
+    int64_t flush_interval_us; /* 0 = default, as the two below */
+    int64_t flush_bytes;
+    int64_t crash_pool_bytes;
     int64_t sync_interval_us;
-    bool store; /* false: no crash pool, no writer (publish) */
+    int64_t memory_bytes; /* of the process; 0 = default */
+    bool store;           /* false: no crash pool, no writer (publish) */
 };
 
 struct td_control {
@@ -31,6 +34,7 @@ struct td_control {
     struct td_certificate *certificate;
     struct td_log log;
     struct td_budget budget;
+    bool flushed;
     GMainLoop *main;
     guint mailbox_source;
     guint signal_sources[2];
@@ -46,6 +50,9 @@ TD_MUST int td_control_start(struct td_control *c, const struct td_control_confi
 /* Runs until td_control_quit; answers its code. */
 int td_control_run(struct td_control *c);
 void td_control_quit(struct td_control *c, int exit_code);
+/* Runs the loop until what was handed to the store thread before is done and answered. Nothing new
+ * may come from outside meanwhile. */
+void td_control_flush(struct td_control *c);
 void td_control_stop(struct td_control *c);
 
 #endif

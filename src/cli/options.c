@@ -227,3 +227,18 @@ int td_options_parse(const struct td_command *command, int argc, char **argv, vo
         *ret_positional = positional;
     return r;
 }
+
+int td_options_hide(const char **value, char **ret_copy)
+{
+    *ret_copy = NULL;
+    if (*value == NULL)
+        return 0;
+    char *copy = strdup(*value);
+    if (copy == NULL)
+        return -ENOMEM;
+    /* It points into argv or the environment, which are ours to write. */
+    memset((char *)(uintptr_t)*value, '*', strlen(*value));
+    *value = copy;
+    *ret_copy = copy;
+    return 0;
+}

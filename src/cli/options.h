@@ -61,6 +61,9 @@ enum td_options_condition {
  * on stderr. `ret_positional` may be NULL: positional arguments are then refused. */
 TD_MUST int td_options_parse(const struct td_command *command, int argc, char **argv, void *values,
                              struct td_positional *ret_positional);
+/* Takes a secret out of the command line, which everybody can read: the value becomes a copy, which
+ * the caller frees, and argv is blotted out. NULL stays NULL. -ENOMEM. */
+TD_MUST int td_options_hide(const char **value, char **ret_copy);
 void td_options_help(const struct td_command *command);
 /* "tapedeck record: sentence" and how to get help, on stderr; answers the usage exit code. */
 int td_usage_error(const struct td_command *command, const char *fmt, ...) TD_PRINTF(2, 3);

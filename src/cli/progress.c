@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "api/document.h"
 #include "base/clock.h"
 #include "recorder/layout.h"
 
@@ -15,32 +16,11 @@ void td_progress_init(struct td_progress *p, bool json)
     *p = (struct td_progress){.json = json, .terminal = isatty(STDERR_FILENO) == 1};
 }
 
-static json_t *outputs_json(const struct td_session_status *s)
-{
-    json_t *outputs = json_array();
-    for (unsigned i = 0; i < s->output_count; i++) {
-        const struct td_session_output *o = &s->outputs[i];
-        json_array_append_new(
-            outputs, json_pack("{s:s, s:s, s:I, s:I, s:b}", "file", o->file, "participant",
-                               o->participant, "bytes", (json_int_t)o->bytes, "duration_ms",
-                               (json_int_t)o->duration_ms, "growing", o->growing ? 1 : 0));
-    }
-    return outputs;
-}
-
 static void print_json(const char *event, const struct td_session *session)
 {
-    struct td_session_status s;
-    td_session_status(session, &s);
-    json_t *line = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "event", event, "id",
-        s.id, "room", s.room, "state", td_session_state_name(s.state), "reason", s.reason,
-        "outputs", outputs_json(&s), "pts_ms", (json_int_t)(s.stats->pts_us / TD_US_PER_MS),
-        "frames", (json_int_t)s.stats->frames, "bytes", (json_int_t)s.stats->bytes, "lost",
-        (json_int_t)s.stats->lost, "recovered", (json_int_t)s.stats->recovered, "dropped",
-        (json_int_t)s.stats->dropped, "memory_bytes", (json_int_t)s.memory_bytes);
-    if (line != NULL && s.fail->code != 0)
-        json_object_set_new(line, "error", json_string(s.fail->text));
+    json_t *line = td_document_session(session, false);
+    if (line != NULL)
+        json_object_set_new(line, "event", json_string(event));
     char *text = line != NULL ? json_dumps(line, JSON_COMPACT) : NULL;
     if (text != NULL) {
         printf("%s\n", text);
@@ -107,14 +87,14 @@ void td_progress_ended(struct td_progress *p, const struct td_session *session)
     }
     struct td_session_status s;
     td_session_status(session, &s);
-    for (unsigned i = 0; i < s.output_count; i++) {
-        printf("%s  %.3f s  %" PRIu64 " bytes  (", s.outputs[i].file,
-               (double)s.outputs[i].duration_ms / 1e3, s.outputs[i].bytes);
-        print_name(s.outputs[i].participant);
+    for (unsigned i = 0; i < s.shelf->count; i++) {
+        printf("%s  %.3f s  %" PRIu64 " bytes  (", s.shelf->entries[i].file,
+               (double)s.shelf->entries[i].duration_ms / 1e3, s.shelf->entries[i].bytes);
+        print_name(s.shelf->entries[i].participant);
         printf(")\n");
     }
     if (s.fail->code != 0)
         fprintf(stderr, "tapedeck: %s\n", s.fail->text);
-    else if (s.output_count == 0)
+    else if (s.shelf->count == 0)
         fprintf(stderr, "tapedeck: nothing was recorded (%s).\n", s.reason);
 }

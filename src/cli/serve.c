@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <inttypes.h>
+#include <glib-unix.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "api/http.h"
-#include "api/recordings.h"
-#include "api/rest.h"
-#include "api/whip.h"
 #include "base/clock.h"
 #include "cli/commands.h"
-#include "cli/control.h"
+#include "cli/daemon.h"
 #include "cli/format.h"
-#include "recorder/layout.h"
-#include "recorder/recover.h"
+#include "cli/settings.h"
+
+#define NOT_GIVEN (-1)
 
 struct serve {
-    /* options */
+    /* options; what is not given stays as file and environment say */
+    const char *config_path;
+    const char *token;
     const char *listen;
     const char *data_dir;
-    const char *token;
     const char *url;
     const char *api_key;
     const char *api_secret;
@@ -32,14 +33,10 @@ struct serve {
     int64_t flush_us;
     int64_t sync_us;
     bool loopback_only;
+    char *hidden[3]; /* copies of token, key and secret: argv has them no more */
     /* running */
-    const struct td_command *command;
-    struct td_control control;
-    int lock; /* handle of DATA/tapedeck.lock */
-    struct td_http *http;
-    struct td_recordings *recordings;
-    struct td_rest *rest;
-    struct td_whip_endpoint *whip;
+    struct td_config config;
+    struct td_daemon daemon;
 };
 
 #define OPTION(field_, type_, argument_, help_)                                                    \
@@ -47,24 +44,19 @@ struct serve {
     .help = help_
 
 static const struct td_option options[] = {
+    {.name = "config",
+     .letter = 'c',
+     .environment = "TAPEDECK_CONFIG",
+     OPTION(config_path, TEXT, "FILE", "settings as YAML; see tapedeck config")},
     {.name = "listen",
-     .environment = "TAPEDECK_LISTEN",
      OPTION(listen, TEXT, "HOST:PORT", "where HTTP is served (127.0.0.1:8000; port 0 = any)")},
-    {.name = "data-dir",
-     .environment = "TAPEDECK_DATA_DIR",
-     OPTION(data_dir, TEXT, "FOLDER", "where recordings go (./tapedeck-data)")},
+    {.name = "data-dir", OPTION(data_dir, TEXT, "FOLDER", "where recordings go (./tapedeck-data)")},
     {.name = "token",
      .environment = "TAPEDECK_TOKEN",
      OPTION(token, TEXT, "TOKEN", "bearer token that API and WHIP callers must show")},
-    {.name = "url",
-     .environment = "LIVEKIT_URL",
-     OPTION(url, TEXT, "URL", "LiveKit server for the start call")},
-    {.name = "api-key",
-     .environment = "LIVEKIT_API_KEY",
-     OPTION(api_key, TEXT, "KEY", "LiveKit API key")},
-    {.name = "api-secret",
-     .environment = "LIVEKIT_API_SECRET",
-     OPTION(api_secret, TEXT, "SECRET", "LiveKit API secret")},
+    {.name = "url", OPTION(url, TEXT, "URL", "LiveKit server for the start call")},
+    {.name = "api-key", OPTION(api_key, TEXT, "KEY", "LiveKit API key")},
+    {.name = "api-secret", OPTION(api_secret, TEXT, "SECRET", "LiveKit API secret")},
     {.name = "format", .letter = 'f', OPTION(format_name, TEXT, "FORMAT", "ts, mkv or auto")},
     {.name = "departure-timeout",
      OPTION(departure_us, DURATION, "TIME", "end when the room was empty this long (20s)")},
@@ -78,179 +70,193 @@ static const struct td_option options[] = {
      OPTION(sync_us, DURATION, "TIME", "fdatasync this often (5s, 0 = each flush)")},
     {.name = "runtime-dir", OPTION(runtime_dir, TEXT, "FOLDER", "tmpfs folder for the crash pool")},
     {.name = "loopback", OPTION(loopback_only, FLAG, NULL, "media on 127.0.0.1 only")},
-    {.name = "log-level",
-     .environment = "TAPEDECK_LOG_LEVEL",
-     OPTION(log_level, TEXT, "LEVEL", "error, warn, info or debug (info)")},
+    {.name = "log-level", OPTION(log_level, TEXT, "LEVEL", "error, warn, info or debug (info)")},
 };
 
-/* ---- start-up: one daemon a folder, and what the last one left behind ---- */
+/* ---- settings: defaults, file, environment, flags ---- */
 
-static int lock_data(struct serve *s)
+static int set_text(char **field, const char *value)
 {
-    struct td_fs *fs = td_fs_posix();
-    char path[TD_PATH_MAX];
-    int err = td_layout_path(path, "%s/tapedeck.lock", s->data_dir);
-    if (err == 0)
-        err = td_fs_mkdirs(fs, s->data_dir, 0755);
-    if (err == 0)
-        err = s->lock = td_fs_open(fs, path, TD_FS_WRITE | TD_FS_APPEND, 0644);
-    if (err >= 0)
-        err = td_fs_lock(fs, s->lock);
-    if (err == 0)
+    if (value == NULL)
         return 0;
-    if (err == -EAGAIN)
-        fprintf(stderr, "tapedeck: another daemon is using %s.\n", s->data_dir);
-    else
-        fprintf(stderr, "tapedeck: cannot use %s: %s.\n", s->data_dir, td_err_text(err));
-    return TD_EXIT_STORAGE;
+    char *copy = strdup(value);
+    if (copy == NULL)
+        return -ENOMEM;
+    free(*field);
+    *field = copy;
+    return 0;
 }
 
-static void on_pool(void *ctx, const char *path, uint64_t bytes)
+static void set_time(int64_t *field, int64_t value)
+{
+    if (value != NOT_GIVEN)
+        *field = value;
+}
+
+/* The format of the flag is the default, and offered. */
+static int set_format(struct td_config *c, const char *name)
+{
+    for (size_t i = 0; name != NULL && i < c->formats.count; i++) {
+        if (strcmp(c->formats.items[i], name) != 0)
+            continue;
+        char *first = c->formats.items[0];
+        c->formats.items[0] = c->formats.items[i];
+        c->formats.items[i] = first;
+        return 0;
+    }
+    return name == NULL || c->formats.count == 0 ? 0 : set_text(&c->formats.items[0], name);
+}
+
+static int lay_flags(const struct serve *s, struct td_config *c)
+{
+    struct {
+        char **field;
+        const char *value;
+    } const texts[] = {
+        {&c->listen, s->listen},
+        {&c->data_dir, s->data_dir},
+        {&c->runtime_dir, s->runtime_dir},
+        {&c->log_level, s->log_level},
+        {&c->ws_url, s->url},
+        {&c->api_key, s->api_key},
+        {&c->api_secret, s->api_secret},
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+        int r = set_text(texts[i].field, texts[i].value);
+        if (r < 0)
+            return r;
+    }
+    set_time(&c->limits.departure_timeout_us, s->departure_us);
+    set_time(&c->limits.empty_timeout_us, s->empty_us);
+    set_time(&c->key_frame_interval_us, s->key_interval_us);
+    set_time(&c->flush_interval_us, s->flush_us);
+    set_time(&c->sync_interval_us, s->sync_us);
+    c->loopback_only = c->loopback_only || s->loopback_only;
+    return set_format(c, s->format_name);
+}
+
+static int check_formats(const struct td_config *c, struct td_fail *fail)
+{
+    for (size_t i = 0; i < c->formats.count; i++) {
+        const char *name = c->formats.items[i];
+        if (strcmp(name, "auto") != 0 && td_mux_by_name(name) == NULL)
+            return td_fail_set(fail, -TD_E_USAGE, "formats: there is no format '%.32s'.", name);
+    }
+    return 0;
+}
+
+/* `ret_config` needs td_config_done after success only. */
+static int settle(const struct serve *s, struct td_config *ret_config, struct td_fail *fail)
+{
+    enum td_log_level level;
+    struct td_config c;
+    int err = td_settings_load(s->config_path, fail, &c);
+    if (err < 0)
+        return err;
+    err = lay_flags(s, &c);
+    if (err == 0)
+        err = td_config_check(&c, fail);
+    if (err == 0)
+        err = check_formats(&c, fail);
+    if (err == 0 && td_log_level_parse(c.log_level, &level) < 0)
+        err = td_fail_set(fail, -TD_E_USAGE, "log_level: there is no level '%.32s'.", c.log_level);
+    if (err < 0)
+        td_config_done(&c);
+    else
+        *ret_config = c;
+    return err;
+}
+
+/* ---- SIGHUP ---- */
+
+static void on_kept(void *ctx, const char *key)
 {
     struct serve *s = ctx;
-    td_log_line(&s->control.log, TD_LOG_INFO, "event=replayed path=%s bytes=%" PRIu64, path, bytes);
+    td_log_line(&s->daemon.control.log, TD_LOG_WARN,
+                "event=not_reloaded key=%s text=\"this takes a restart\"", key);
 }
 
-static void on_recovered(void *ctx, const struct td_recover_report *report)
+static gboolean on_hangup(gpointer data)
 {
-    struct serve *s = ctx;
-    if (report->error < 0)
-        td_log_line(&s->control.log, TD_LOG_ERROR, "event=not_recovered path=%s error=%s",
-                    report->path, td_err_name(report->error));
-    else
-        td_log_line(&s->control.log, TD_LOG_INFO,
-                    "event=recovered path=%s duration_ms=%" PRId64 " bytes=%" PRIu64
-                    " cut=%" PRIu64,
-                    report->final, report->scan.duration_us / TD_US_PER_MS, report->bytes_after,
-                    report->bytes_cut);
-}
-
-/* Before anything new is written. A recovery that fails is an error in the log, not the end. */
-static void recover(struct serve *s, enum td_log_level level)
-{
-    struct td_fs *fs = td_fs_posix();
-    td_log_init(&s->control.log, 2, level);
-    int err = td_recover_pools(fs, s->runtime_dir, on_pool, s);
-    if (err < 0)
-        td_log_line(&s->control.log, TD_LOG_ERROR, "event=crash_pool_unreadable error=%s",
-                    td_err_name(err));
-    char folder[TD_PATH_MAX];
-    if (td_layout_path(folder, "%s/recordings", s->data_dir) < 0)
-        return;
-    err = td_recover_folder(fs, folder, false, on_recovered, s);
-    if (err < 0 && err != -ENOENT)
-        td_log_line(&s->control.log, TD_LOG_ERROR, "event=recovery_failed path=%s error=%s", folder,
-                    td_err_name(err));
-    err = td_recover_live_links(fs, s->data_dir);
-    if (err < 0)
-        td_log_line(&s->control.log, TD_LOG_ERROR, "event=live_links error=%s", td_err_name(err));
+    struct serve *s = data;
+    const struct td_log *log = &s->daemon.control.log;
+    struct td_config fresh;
+    struct td_fail fail = {.code = 0};
+    int err = settle(s, &fresh, &fail);
+    if (err < 0) {
+        td_log_line(log, TD_LOG_ERROR, "event=reload_refused text=\"%s\"",
+                    fail.code != 0 ? fail.text : td_err_text(err));
+        return G_SOURCE_CONTINUE;
+    }
+    td_notify_say(&s->daemon.notify, "RELOADING=1");
+    td_config_reload(&s->config, &fresh, on_kept, s);
+    enum td_log_level level;
+    if (td_log_level_parse(s->config.log_level, &level) == 0)
+        s->daemon.control.log.level = level;
+    td_daemon_reload(&s->daemon);
+    td_notify_say(&s->daemon.notify, "READY=1");
+    td_log_line(log, TD_LOG_INFO, "event=reloaded");
+    return G_SOURCE_CONTINUE;
 }
 
 /* ---- running ---- */
 
-static void on_all_ended(void *ctx)
+static int serve(struct serve *s)
 {
-    struct serve *s = ctx;
-    td_control_quit(&s->control, TD_EXIT_DONE);
+    enum td_log_level level = TD_LOG_INFO;
+    int err = td_log_level_parse(s->config.log_level, &level);
+    g_assert(err == 0); /* settle looked */
+    int code = td_daemon_open(&s->daemon, level);
+    if (code == 0) {
+        guint hangup = g_unix_signal_add(SIGHUP, on_hangup, s);
+        code = td_daemon_run(&s->daemon);
+        g_source_remove(hangup);
+    }
+    td_daemon_close(&s->daemon);
+    return code;
 }
 
-static void on_interrupt(void *ctx)
+static int hide_secrets(struct serve *s)
 {
-    struct serve *s = ctx;
-    td_log_line(&s->control.log, TD_LOG_INFO, "event=stopping");
-    td_recordings_stop_all(s->recordings, "shutdown", on_all_ended, s);
+    int err = td_options_hide(&s->token, &s->hidden[0]);
+    if (err == 0)
+        err = td_options_hide(&s->api_key, &s->hidden[1]);
+    return err < 0 ? err : td_options_hide(&s->api_secret, &s->hidden[2]);
 }
 
-static int open_api(struct serve *s, const struct td_mux_ops *format)
+static int start(struct serve *s)
 {
     struct td_fail fail = {.code = 0};
-    struct td_http_config http = {
-        .listen = s->listen,
-        .tokens = &s->token,
-        .token_count = s->token != NULL,
-        .log = &s->control.log,
-    };
-    struct td_recordings_config recordings = {
-        .recorder = &s->control.recorder,
-        .certificate = s->control.certificate,
-        .data_dir = s->data_dir,
-        .url = s->url,
-        .api_key = s->api_key,
-        .api_secret = s->api_secret,
-        .format = format,
-        .departure_timeout_us = s->departure_us,
-        .empty_timeout_us = s->empty_us,
-        .key_interval_us = s->key_interval_us,
-        .loopback_only = s->loopback_only,
-    };
-    int err = td_http_new(&http, &fail, &s->http);
+    int err = hide_secrets(s);
     if (err == 0)
-        err = td_recordings_new(&recordings, &s->recordings);
-    if (err == 0)
-        err = td_rest_new(s->http, s->recordings, &s->rest);
-    if (err == 0)
-        err = td_whip_endpoint_new(s->http, s->recordings, &s->whip);
-    if (err == 0)
-        return 0;
-    fprintf(stderr, "tapedeck: %s\n", fail.code != 0 ? fail.text : td_err_text(err));
-    return err == -TD_E_USAGE ? TD_EXIT_USAGE : TD_EXIT_FAILED;
-}
-
-static int run_daemon(struct serve *s, const struct td_mux_ops *format, enum td_log_level level)
-{
-    struct td_control_config config = {
-        .log_level = level,
-        .runtime_dir = s->runtime_dir,
-        .flush_interval_us = s->flush_us,
-        .sync_interval_us = s->sync_us,
-        .store = true,
-    };
-    recover(s, level);
-    if (td_control_start(&s->control, &config, on_interrupt, s) < 0)
-        return TD_EXIT_STORAGE;
-    int code = open_api(s, format);
-    if (code == 0) {
-        td_log_line(&s->control.log, TD_LOG_INFO, "event=listening address=%s data_dir=%s",
-                    td_http_address(s->http), s->data_dir);
-        printf("tapedeck: listening on http://%s\n", td_http_address(s->http));
-        (void)fflush(stdout);
-        code = td_control_run(&s->control);
+        err = settle(s, &s->config, &fail);
+    if (err < 0) {
+        fprintf(stderr, "tapedeck: %s\n", fail.code != 0 ? fail.text : td_err_text(err));
+        return err == -ENOMEM ? TD_EXIT_FAILED : TD_EXIT_USAGE;
     }
-    s->http = td_http_free(s->http);
-    s->whip = td_whip_endpoint_free(s->whip);
-    s->rest = td_rest_free(s->rest);
-    s->recordings = td_recordings_free(s->recordings);
-    td_control_stop(&s->control);
+    s->daemon.config = &s->config;
+    s->daemon.token = s->token;
+    s->daemon.lock = -1;
+    int code = serve(s);
+    td_config_done(&s->config);
     return code;
 }
 
 static int run(const struct td_command *command, int argc, char **argv)
 {
     struct serve s = {
-        .command = command,
-        .listen = "127.0.0.1:8000",
-        .data_dir = "tapedeck-data",
-        .log_level = "info",
-        .departure_us = 20 * TD_US_PER_S,
-        .empty_us = 300 * TD_US_PER_S,
-        .key_interval_us = 10 * TD_US_PER_S,
-        .sync_us = TD_SYNC_INTERVAL_US,
-        .lock = -1,
+        .departure_us = NOT_GIVEN,
+        .empty_us = NOT_GIVEN,
+        .key_interval_us = NOT_GIVEN,
+        .flush_us = NOT_GIVEN,
+        .sync_us = NOT_GIVEN,
     };
     int err = td_options_parse(command, argc, argv, &s, NULL);
     if (err != 0)
         return err == TD_OPTIONS_HELP ? TD_EXIT_DONE : TD_EXIT_USAGE;
-    enum td_log_level level;
-    if (td_log_level_parse(s.log_level, &level) < 0)
-        return td_usage_error(command, "there is no log level '%s'.", s.log_level);
-    const struct td_mux_ops *format = NULL;
-    if (td_format_option(command, s.format_name, &format) < 0)
-        return TD_EXIT_USAGE;
-    int code = lock_data(&s);
-    if (code == 0)
-        code = run_daemon(&s, format, level);
-    if (s.lock >= 0 && td_fs_close(td_fs_posix(), s.lock) < 0 && code == 0)
-        code = TD_EXIT_STORAGE;
+    int code = start(&s);
+    for (size_t i = 0; i < sizeof(s.hidden) / sizeof(*s.hidden); i++)
+        free(s.hidden[i]);
     return code;
 }
 
@@ -259,9 +265,11 @@ const struct td_command td_command_serve = {
     .arguments = "",
     .summary = "the daemon: WHIP ingest and recording calls over HTTP",
     .details =
-        "At the start it recovers what an earlier run left unfinished. WHIP publishers POST\n"
-        "to http://HOST:PORT/whip/ROOM; LiveKit rooms are recorded by\n"
-        "POST /api/recording/start/ROOM. SIGINT or SIGTERM finishes all files.",
+        "Settings come from the file, then TAPEDECK_* variables, then these options. At the\n"
+        "start it repairs what an earlier run left unfinished, and goes on recording where the\n"
+        "room still lives. WHIP publishers POST to http://HOST:PORT/whip/ROOM; LiveKit rooms\n"
+        "are recorded by POST /api/recording/start/ROOM. SIGINT or SIGTERM finishes all files\n"
+        "(on_shutdown: interrupt leaves them to the next start); SIGHUP reads the settings again.",
     .options = options,
     .option_count = sizeof(options) / sizeof(*options),
     .run = run,

@@ -77,9 +77,10 @@ def copy_of(path, folder):
 
 
 class ByServe:
-    """The daemon, fed by WHIP: its restart recovers, and its publisher comes back."""
+    """The daemon, fed by WHIP: its restart finishes the file, and its publisher comes back."""
 
     def __init__(self, tapedeck, folder):
+        tapedeck.env["TAPEDECK_RESUME"] = "false"
         self.tapedeck, self.data = tapedeck, os.path.join(folder, "data")
         self.serve = None
         self.publish = None

@@ -102,7 +102,8 @@ class Tapedeck:
         runtime = os.path.join("/dev/shm", f"tapedeck-e2e-{os.getpid()}")
         os.makedirs(runtime, mode=0o700, exist_ok=True)
         self.runtime = runtime
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("LIVEKIT_", "XDG_"))}
+        self.env = {k: v for k, v in os.environ.items()
+                    if not k.startswith(("LIVEKIT_", "XDG_", "TAPEDECK_"))}
         self.env["RUNTIME_DIRECTORY"] = runtime
 
     def spawn(self, *args, prefix=()):

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/recovery.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/document.h"
+#include "api/ledger.h"
+#include "base/clock.h"
+#include "recorder/layout.h"
+#include "recorder/recover.h"
+
+struct item {
+    char id[TD_ID_MAX];
+    char *room;
+    char *folder; /* name */
+    char *request;
+    char *doc;
+    bool hold;
+    bool known; /* the catalogue has it */
+    struct td_recovery *recovery;
+    struct td_resume *resume; /* what was found */
+};
+
+struct td_recovery {
+    struct td_recovery_config config;
+    char *data_dir; /* the thread's own */
+    bool resume;
+    GPtrArray *items;  /* of the thread while it runs */
+    GHashTable *rooms; /* control loop: room -> how many wait */
+    GThread *thread;
+    atomic_bool stop;
+    atomic_uint on_their_way;       /* answers for the control loop that it has not run yet */
+    struct td_recovery_stats stats; /* control loop */
+    atomic_uint closed;
+    atomic_uint set_aside;
+    atomic_uint rebuilt;
+};
+
+static void free_item(void *data)
+{
+    struct item *item = data;
+    free(item->room);
+    free(item->folder);
+    free(item->request);
+    free(item->doc);
+    td_resume_free(item->resume);
+    free(item);
+}
+
+static const struct td_log *log_of(const struct td_recovery *r)
+{
+    return r->config.recorder->log;
+}
+
+/* ---- what there is ---- */
+
+static int add_item(struct td_recovery *r, const struct td_catalog_row *row, bool known)
+{
+    struct item *item = calloc(1, sizeof(*item));
+    if (item == NULL)
+        return -ENOMEM;
+    td_manifest_set(item->id, sizeof(item->id), row->id);
+    item->room = strdup(row->room);
+    item->folder = strdup(row->folder);
+    item->request = strdup(row->request);
+    item->doc = strdup(row->doc);
+    item->hold = row->hold;
+    item->known = known;
+    item->recovery = r;
+    if (item->room == NULL || item->folder == NULL || item->request == NULL || item->doc == NULL) {
+        free_item(item);
+        return -ENOMEM;
+    }
+    g_ptr_array_add(r->items, item);
+    return 0;
+}
+
+static int add_unfinished(void *ctx, const struct td_catalog_row *row)
+{
+    struct td_recovery *r = ctx;
+    unsigned waiting = GPOINTER_TO_UINT(g_hash_table_lookup(r->rooms, row->room));
+    g_hash_table_insert(r->rooms, g_strdup(row->room), GUINT_TO_POINTER(waiting + 1));
+    r->stats.interrupted++;
+    return add_item(r, row, true);
+}
+
+static int put_doc(struct td_recovery *r, const json_t *doc, bool final, bool hold, int attempts)
+{
+    char *text = doc != NULL ? json_dumps(doc, JSON_COMPACT) : NULL;
+    if (text == NULL)
+        return -ENOMEM;
+    struct td_catalog_row row = td_ledger_row(doc, text);
+    row.final = final;
+    row.hold = hold;
+    row.attempts = attempts;
+    int err = td_catalog_put(r->config.catalog, &row, NULL, 0);
+    free(text);
+    return err;
+}
+
+/* Before anybody can ask: what a process left that is no more is not being recorded. */
+static int mark_interrupted(struct td_recovery *r, const struct item *item)
+{
+    json_t *doc = json_loads(item->doc, 0, NULL);
+    if (doc == NULL)
+        return 0; /* shown when it was looked at */
+    json_object_set_new(doc, "state", json_string("interrupted"));
+    int err = put_doc(r, doc, false, item->hold, -1);
+    json_decref(doc);
+    return err;
+}
+
+/* ---- on the thread ---- */
+
+static void on_report(void *ctx, const struct td_recover_report *report)
+{
+    struct td_recovery *r = ctx;
+    if (report->error < 0)
+        td_log_line(log_of(r), TD_LOG_ERROR, "event=not_recovered path=%s error=%s", report->path,
+                    td_err_name(report->error));
+    else
+        td_log_line(log_of(r), TD_LOG_INFO,
+                    "event=recovered path=%s duration_ms=%" PRId64 " bytes=%" PRIu64
+                    " cut=%" PRIu64,
+                    report->final, report->scan.duration_us / TD_US_PER_MS, report->bytes_after,
+                    report->bytes_cut);
+}
+
+static bool is_final(const struct td_manifest *m)
+{
+    return strcmp(m->state, "complete") == 0 || strcmp(m->state, "failed") == 0 ||
+           strcmp(m->state, "aborted") == 0;
+}
+
+static int folder_path(const struct td_recovery *r, const char *name,
+                       char ret_path[static TD_PATH_MAX])
+{
+    return td_layout_path(ret_path, "%s/recordings/%s", r->data_dir, name);
+}
+
+/* The row says what the manifest says. 0, or negative: then there is no manifest to believe. */
+static int put_manifest(struct td_recovery *r, const char *folder, bool hold, bool *ret_final)
+{
+    char path[TD_PATH_MAX];
+    struct td_manifest m;
+    int err = td_layout_path(path, "%s/manifest.json", folder);
+    if (err == 0)
+        err = td_recover_load(r->config.recorder->fs, path, &m);
+    if (err < 0)
+        return err;
+    json_t *doc = td_document_manifest(&m, folder, hold);
+    *ret_final = is_final(&m);
+    if (doc != NULL && !*ret_final) /* nobody records it now */
+        json_object_set_new(doc, "state", json_string("interrupted"));
+    err = put_doc(r, doc, *ret_final, hold, 0);
+    json_decref(doc);
+    td_manifest_done(&m);
+    return err;
+}
+
+/* Ends it in the catalogue alone; its files stay as they are. */
+static void give_up(struct item *item, const char *state, const char *reason)
+{
+    struct td_recovery *r = item->recovery;
+    char now[TD_CLOCK_TEXT_MAX];
+    td_clock_rfc3339(td_clock_wall_us(), now);
+    json_t *doc = json_loads(item->doc, 0, NULL);
+    if (doc == NULL)
+        doc = json_pack("{s:s, s:s, s:s, s:[]}", "id", item->id, "room", item->room, "folder",
+                        item->folder, "outputs");
+    json_object_set_new(doc, "state", json_string(state));
+    json_object_set_new(doc, "reason", json_string(reason));
+    json_object_set_new(doc, "ended_at", json_string(now));
+    int err = put_doc(r, doc, true, item->hold, 0);
+    json_decref(doc);
+    td_log_line(log_of(r), TD_LOG_ERROR, "event=given_up recording=%s state=%s reason=%s error=%s",
+                item->id, state, reason, err < 0 ? td_err_name(err) : "none");
+}
+
+static void close_item(struct item *item, const char *folder)
+{
+    struct td_recovery *r = item->recovery;
+    bool final = false;
+    int err = td_recover_close(r->config.recorder->fs, folder, on_report, r);
+    if (err == 0)
+        err = put_manifest(r, folder, item->hold, &final);
+    if (err == -ENOENT)
+        give_up(item, "aborted", "interrupted"); /* killed before its manifest was there */
+    else if (err < 0 || !final)
+        give_up(item, "failed", "recovery_failed");
+    atomic_fetch_add(&r->closed, 1);
+}
+
+/* ---- answers to the control loop ---- */
+
+static void room_done(struct td_recovery *r, const char *room)
+{
+    unsigned waiting = GPOINTER_TO_UINT(g_hash_table_lookup(r->rooms, room));
+    if (waiting > 1)
+        g_hash_table_insert(r->rooms, g_strdup(room), GUINT_TO_POINTER(waiting - 1));
+    else
+        g_hash_table_remove(r->rooms, room);
+}
+
+static int close_job(void *arg)
+{
+    struct item *item = arg;
+    char folder[TD_PATH_MAX];
+    int err = folder_path(item->recovery, item->folder, folder);
+    if (err == 0)
+        close_item(item, folder);
+    return err;
+}
+
+static void on_closed(void *target, const void *payload)
+{
+    (void)payload;
+    struct item *item = target;
+    struct td_recovery *r = item->recovery;
+    room_done(r, item->room);
+    atomic_fetch_sub(&r->on_their_way, 1);
+    free_item(item);
+}
+
+static gboolean on_item(gpointer data)
+{
+    struct item *item = data;
+    struct td_recovery *r = item->recovery;
+    struct td_resume *resume = item->resume;
+    item->resume = NULL;
+    struct td_fail fail = {.code = 0};
+    if (resume != NULL &&
+        td_recordings_resume(r->config.recordings, resume, item->request, &fail) < 0) {
+        td_log_line(log_of(r), TD_LOG_ERROR, "event=not_resumed recording=%s text=\"%s\"", item->id,
+                    fail.text);
+        if (td_catalog_post(r->config.recorder->store, close_job, item, r->config.recorder->control,
+                            on_closed, item) == 0)
+            return G_SOURCE_REMOVE;
+    } else if (resume != NULL) {
+        r->stats.resumed++;
+    }
+    on_closed(item, NULL);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean on_finished(gpointer data)
+{
+    struct td_recovery *r = data;
+    r->stats.finished = true;
+    td_log_line(log_of(r), TD_LOG_INFO,
+                "event=recovery_finished interrupted=%" PRIu64 " resumed=%" PRIu64
+                " closed=%u set_aside=%u rebuilt=%u",
+                r->stats.interrupted, r->stats.resumed, atomic_load(&r->closed),
+                atomic_load(&r->set_aside), atomic_load(&r->rebuilt));
+    atomic_fetch_sub(&r->on_their_way, 1);
+    r->config.done(r->config.ctx);
+    return G_SOURCE_REMOVE;
+}
+
+static void tell(struct td_recovery *r, GSourceFunc fn, void *data)
+{
+    atomic_fetch_add(&r->on_their_way, 1);
+    g_idle_add_full(G_PRIORITY_DEFAULT, fn, data, NULL);
+}
+
+/* ---- one recording ---- */
+
+static void recover_item(struct item *item)
+{
+    struct td_recovery *r = item->recovery;
+    char folder[TD_PATH_MAX];
+    int attempts = td_catalog_attempt(r->config.catalog, item->id, false);
+    if (attempts > TD_RECOVERY_ATTEMPTS_MAX) {
+        atomic_fetch_add(&r->set_aside, 1);
+        give_up(item, "failed", "crashed_recovery");
+        return;
+    }
+    int err = folder_path(r, item->folder, folder);
+    if (err == 0 && item->folder[0] == '\0')
+        err = -ENOENT;
+    if (err == 0)
+        err = td_resume_find(r->config.recorder->fs, folder, on_report, r, &item->resume);
+    if (err == 0 && r->resume)
+        return; /* goes on */
+    item->resume = td_resume_free(item->resume);
+    bool final = false;
+    if (err == TD_RESUME_NONE)
+        err = put_manifest(r, folder, item->hold, &final);
+    else if (err == 0)
+        close_item(item, folder);
+    if (err == -EAGAIN)
+        td_log_line(log_of(r), TD_LOG_WARN, "event=in_use recording=%s", item->id);
+    else if (err == -ENOENT)
+        give_up(item, "aborted", "interrupted");
+    else if (err < 0)
+        give_up(item, "failed", "recovery_failed");
+}
+
+/* ---- folders that the catalogue does not know ---- */
+
+static int count_row(void *ctx, const struct td_catalog_row *row)
+{
+    (void)ctx;
+    (void)row;
+    return 0;
+}
+
+static int look_at_folder(void *ctx, const char *name)
+{
+    struct td_recovery *r = ctx;
+    const char *mark = NULL;
+    for (const char *at = strstr(name, "_rec_"); at != NULL; at = strstr(at + 1, "_rec_"))
+        mark = at;
+    if (name[0] == '.' || mark == NULL || strlen(mark + 1) >= TD_ID_MAX)
+        return 0;
+    struct td_catalog_query query = {.id = mark + 1, .limit = 1};
+    int known = td_catalog_each(r->config.catalog, &query, count_row, NULL);
+    if (known != 0)
+        return known < 0 ? known : 0;
+    struct td_catalog_row row = {
+        .id = mark + 1, .room = "", .folder = name, .request = "", .doc = ""};
+    return add_item(r, &row, false);
+}
+
+/* True when there is more to do about it. */
+static bool rebuild(struct item *item)
+{
+    struct td_recovery *r = item->recovery;
+    char folder[TD_PATH_MAX];
+    bool final = true;
+    int err = folder_path(r, item->folder, folder);
+    if (err == 0)
+        err = put_manifest(r, folder, false, &final);
+    if (err == 0)
+        atomic_fetch_add(&r->rebuilt, 1);
+    else
+        td_log_line(log_of(r), TD_LOG_WARN, "event=folder_left_alone folder=%s error=%s",
+                    item->folder, td_err_name(err));
+    return err == 0 && !final;
+}
+
+static void *run(void *data)
+{
+    struct td_recovery *r = data;
+    char folder[TD_PATH_MAX];
+    int err = td_layout_path(folder, "%s/recordings", r->data_dir);
+    if (err == 0)
+        err = td_fs_list(r->config.recorder->fs, folder, look_at_folder, r);
+    if (err < 0 && err != -ENOENT)
+        td_log_line(log_of(r), TD_LOG_ERROR, "event=folders_not_read path=%s error=%s", folder,
+                    td_err_name(err));
+    for (guint i = 0; i < r->items->len && !atomic_load(&r->stop); i++) {
+        struct item *item = g_ptr_array_index(r->items, i);
+        if (item->known || rebuild(item))
+            recover_item(item);
+        r->items->pdata[i] = NULL;
+        tell(r, on_item, item);
+    }
+    err = td_recover_live_links(r->config.recorder->fs, r->data_dir);
+    if (err < 0)
+        td_log_line(log_of(r), TD_LOG_WARN, "event=live_links error=%s", td_err_name(err));
+    tell(r, on_finished, r);
+    return NULL;
+}
+
+/* ---- from the control loop ---- */
+
+static void free_item_or_null(void *data)
+{
+    if (data != NULL)
+        free_item(data);
+}
+
+int td_recovery_start(const struct td_recovery_config *config, struct td_recovery **ret_recovery)
+{
+    struct td_recovery *r = calloc(1, sizeof(*r));
+    if (r == NULL)
+        return -ENOMEM;
+    r->config = *config;
+    r->resume = config->config->resume && config->replayed;
+    r->data_dir = strdup(config->config->data_dir);
+    r->items = g_ptr_array_new_with_free_func(free_item_or_null);
+    r->rooms = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    int err = r->data_dir == NULL ? -ENOMEM
+                                  : td_catalog_walk(config->catalog, true, add_unfinished, r);
+    for (guint i = 0; err >= 0 && i < r->items->len; i++)
+        err = mark_interrupted(r, g_ptr_array_index(r->items, i));
+    if (err < 0) {
+        td_recovery_free(r);
+        return err;
+    }
+    r->thread = g_thread_new("td-recovery", run, r);
+    *ret_recovery = r;
+    return 0;
+}
+
+struct td_recovery *td_recovery_free(struct td_recovery *r)
+{
+    if (r == NULL)
+        return NULL;
+    atomic_store(&r->stop, true);
+    if (r->thread != NULL)
+        g_thread_join(r->thread);
+    while (atomic_load(&r->on_their_way) > 0)
+        g_main_context_iteration(NULL, TRUE);
+    g_ptr_array_free(r->items, TRUE);
+    g_hash_table_destroy(r->rooms);
+    free(r->data_dir);
+    free(r);
+    return NULL;
+}
+
+bool td_recovery_awaits(const struct td_recovery *r, const char *room)
+{
+    return g_hash_table_contains(r->rooms, room);
+}
+
+void td_recovery_stats(const struct td_recovery *r, struct td_recovery_stats *ret_stats)
+{
+    *ret_stats = r->stats;
+    ret_stats->closed = atomic_load(&r->closed);
+    ret_stats->set_aside = atomic_load(&r->set_aside);
+    ret_stats->rebuilt = atomic_load(&r->rebuilt);
+}
