@@ -44,8 +44,10 @@ clean:
 format:
 	@git ls-files -co --exclude-standard -- '*.c' '*.h' | xargs -r $(CLANG_FORMAT) -i
 
+# What is written from the option tables: manual and shell completion.
 man: all
 	@tools/make-man $(BUILD)
+	@tools/make-completion $(BUILD)
 
 tidy: all
 	@$(install-packages) test

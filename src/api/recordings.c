@@ -16,6 +16,7 @@
 #include "store/retention.h"
 
 #define RECONNECT_MS 1000u /* between two tries to reach a source that was lost */
+#define PROVEN_MS 2000u    /* a daemon that lives this long was not killed by what it resumed */
 #define WAITERS_MAX 16u    /* start calls that wait for the same recording */
 
 struct waiter {
@@ -38,7 +39,9 @@ struct td_recording {
     json_t *last; /* what an ended one looks like */
     struct td_fail fail;
     guint reconnect; /* 0 = no try is due */
+    guint proving;   /* 0 = not resumed, or proven */
     bool hold;
+    bool unproven; /* resumed just now: it may be what kills the daemon at its start */
     bool settled;
     bool gone; /* nothing follows any more */
 };
@@ -83,6 +86,8 @@ static void free_recording(struct td_recording *recording)
 {
     if (recording->reconnect != 0)
         g_source_remove(recording->reconnect);
+    if (recording->proving != 0)
+        g_source_remove(recording->proving);
     td_session_free(recording->session);
     td_order_free(recording->order);
     json_decref(recording->last);
@@ -119,6 +124,8 @@ json_t *td_recording_json(const struct td_recording *recording)
         json_object_set_new(doc, "state", json_string(recording->state));
         json_object_set_new(doc, "reason", json_string(recording->reason));
     }
+    if (doc != NULL && recording->whip != NULL) /* where its publisher can be sent away */
+        json_object_set_new(doc, "whip_session", json_string(recording->whip_session));
     return doc;
 }
 
@@ -232,7 +239,7 @@ static void write_state(struct td_recording *recording, const char *request)
         .request = request,
         .final = td_session_state_ended(s.state),
         .hold = recording->hold,
-        .attempts = s.state == TD_SESSION_INTERRUPTED ? -1 : 0,
+        .attempts = s.state == TD_SESSION_INTERRUPTED && recording->unproven && !s.left ? -1 : 0,
         .letters = letters,
     };
     if (entry.doc != NULL && recording->written != state)
@@ -429,6 +436,7 @@ static int new_recording(struct td_recordings *r, struct td_order *order, struct
     recording->all = r;
     recording->order = order;
     recording->hold = order->hold;
+    recording->unproven = resume != NULL;
     err = make_session(recording, resume, ret_fail);
     if (err < 0) {
         free_recording(recording);
@@ -464,9 +472,9 @@ static struct td_recording *running_room(struct td_recordings *r, const char *ro
     return NULL;
 }
 
-/* 0 when it may begin; else negative with a sentence. */
-static int check_request(const struct td_recordings *r, const struct td_recording_request *request,
-                         struct td_fail *ret_fail)
+/* Whether it is known where the room is. */
+static int check_server(const struct td_recordings *r, const struct td_recording_request *request,
+                        struct td_fail *ret_fail)
 {
     const struct td_config *c = r->config.config;
     bool own = request->url != NULL && request->token != NULL;
@@ -479,24 +487,27 @@ static int check_request(const struct td_recordings *r, const struct td_recordin
         return td_fail_set(ret_fail, -TD_E_USAGE,
                            "No LiveKit server is configured; set ws_url, api_key and api_secret, "
                            "or give serve --url, --api-key and --api-secret.");
-    return td_order_check(request, c, ret_fail);
+    return 0;
 }
 
 int td_recordings_start(struct td_recordings *r, const struct td_recording_request *request,
                         td_recording_settled_fn *settled, void *ctx, struct td_fail *ret_fail,
                         struct td_recording **ret_recording)
 {
+    int err = td_order_check(request, r->config.config, ret_fail);
+    if (err < 0)
+        return err;
     struct td_recording *recording = running_room(r, request->room);
     if (recording != NULL) {
         *ret_recording = recording;
         if (!recording->settled) {
-            int err = wait_for(recording, settled, ctx, ret_fail);
+            err = wait_for(recording, settled, ctx, ret_fail);
             return err < 0 ? err : TD_RECORDINGS_RUNNING;
         }
         settled(ctx, recording);
         return TD_RECORDINGS_RUNNING;
     }
-    int err = check_request(r, request, ret_fail);
+    err = check_server(r, request, ret_fail);
     struct td_order *copy = NULL;
     if (err == 0)
         err = td_order_new(request, "livekit", r->config.config, ret_fail, &copy);
@@ -616,6 +627,17 @@ struct td_source *td_recordings_whip_session(struct td_recordings *r, const char
 
 /* ---- going on ---- */
 
+/* Although nobody came back yet: what ends the daemon from now on is not this. */
+static gboolean on_proven(gpointer data)
+{
+    struct td_recording *recording = data;
+    recording->proving = 0;
+    recording->unproven = false;
+    if (recording->session != NULL)
+        write_state(recording, NULL);
+    return G_SOURCE_REMOVE;
+}
+
 int td_recordings_resume(struct td_recordings *r, struct td_resume *resume, const char *request,
                          struct td_fail *ret_fail)
 {
@@ -631,6 +653,7 @@ int td_recordings_resume(struct td_recordings *r, struct td_resume *resume, cons
     if (err < 0)
         return err;
     recording->settled = true;
+    recording->proving = g_timeout_add(PROVEN_MS, on_proven, recording);
     if (!is_whip(recording))
         connect_livekit(recording);
     return 0;
@@ -678,8 +701,10 @@ int td_recording_resume(struct td_recording *recording)
 void td_recording_limit(struct td_recording *recording, int64_t max_duration_us,
                         int64_t max_size_bytes)
 {
-    recording->order->max_duration_us = max_duration_us;
-    recording->order->max_size_bytes = max_size_bytes;
+    if (max_duration_us >= 0)
+        recording->order->max_duration_us = max_duration_us;
+    if (max_size_bytes >= 0)
+        recording->order->max_size_bytes = max_size_bytes;
     td_recordings_reload(recording->all);
 }
 

@@ -101,7 +101,7 @@ TD_MUST int td_recording_pause(struct td_recording *recording, const char *reaso
 TD_MUST int td_recording_resume(struct td_recording *recording);
 /* The configuration changed: running recordings get their limits anew. */
 void td_recordings_reload(struct td_recordings *r);
-/* 0 = the configured limit. */
+/* 0 = the configured limit, < 0 = as it is. */
 void td_recording_limit(struct td_recording *recording, int64_t max_duration_us,
                         int64_t max_size_bytes);
 void td_recording_hold(struct td_recording *recording, bool hold);

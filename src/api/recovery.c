@@ -176,6 +176,7 @@ static void give_up(struct item *item, const char *state, const char *reason)
     json_object_set_new(doc, "state", json_string(state));
     json_object_set_new(doc, "reason", json_string(reason));
     json_object_set_new(doc, "ended_at", json_string(now));
+    json_object_set_new(doc, "bytes", json_integer((json_int_t)td_document_bytes(doc)));
     int err = put_doc(r, doc, true, item->hold, 0);
     json_decref(doc);
     td_log_line(log_of(r), TD_LOG_ERROR, "event=given_up recording=%s state=%s reason=%s error=%s",
@@ -361,9 +362,6 @@ static void *run(void *data)
         r->items->pdata[i] = NULL;
         tell(r, on_item, item);
     }
-    err = td_recover_live_links(r->config.recorder->fs, r->data_dir);
-    if (err < 0)
-        td_log_line(log_of(r), TD_LOG_WARN, "event=live_links error=%s", td_err_name(err));
     tell(r, on_finished, r);
     return NULL;
 }
@@ -394,6 +392,9 @@ int td_recovery_start(const struct td_recovery_config *config, struct td_recover
         td_recovery_free(r);
         return err;
     }
+    err = td_recover_live_links(config->recorder->fs, r->data_dir);
+    if (err < 0)
+        td_log_line(log_of(r), TD_LOG_WARN, "event=live_links error=%s", td_err_name(err));
     r->thread = g_thread_new("td-recovery", run, r);
     *ret_recovery = r;
     return 0;

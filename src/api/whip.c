@@ -30,6 +30,14 @@ static bool has_type(SoupServerMessage *message, const char *wanted)
     return type != NULL && g_ascii_strcasecmp(type, wanted) == 0;
 }
 
+static void answer_failure(SoupServerMessage *message, const struct td_fail *fail)
+{
+    if (fail->code == -TD_E_PARSE || fail->code == -TD_E_UNSUPPORTED)
+        td_http_problem(message, SOUP_STATUS_UNPROCESSABLE_ENTITY, "bad_offer", fail->text);
+    else
+        td_http_fail(message, fail);
+}
+
 static void answer_offer(struct offer *offer, const char *answer)
 {
     SoupServerMessage *message = offer->pending.message;
@@ -49,7 +57,7 @@ static void on_answer(void *ctx, const char *answer, const struct td_fail *fail)
     struct offer *offer = ctx;
     if (offer->pending.message != NULL) {
         if (answer == NULL)
-            td_http_fail(offer->pending.message, fail);
+            answer_failure(offer->pending.message, fail);
         else
             answer_offer(offer, answer);
     } else if (offer->recording != NULL) {
@@ -84,7 +92,7 @@ static void take_offer(struct td_whip_endpoint *e, SoupServerMessage *message, c
     offer->taking = false;
     g_bytes_unref(bytes);
     if (err < 0 && !offer->answered) {
-        td_http_fail(message, &fail);
+        answer_failure(message, &fail);
         td_pending_done(&offer->pending);
     }
     if (err < 0 || offer->answered)

@@ -16,9 +16,12 @@ extern const struct td_command td_command_serve;
 extern const struct td_command td_command_recover;
 extern const struct td_command td_command_verify;
 extern const struct td_command td_command_publish;
+extern const struct td_command td_command_status;
+extern const struct td_command td_command_list;
 extern const struct td_command td_command_start;
 extern const struct td_command td_command_stop;
-extern const struct td_command td_command_status;
+extern const struct td_command td_command_pause;
+extern const struct td_command td_command_resume;
 extern const struct td_command td_command_config;
 extern const struct td_command td_command_demo;
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/item.h"
 #include "api/openapi.h"
 #include "api/replay.h"
 #include "api/round.h"
@@ -110,22 +111,6 @@ static bool is_disk_low(void *ctx)
     return stats.refusing;
 }
 
-static bool is_growing(void *ctx, const char *recording_id, const char *name)
-{
-    struct td_daemon *d = ctx;
-    struct td_recording *recording = td_recordings_by_id(d->recordings, recording_id);
-    struct td_session_status s;
-    if (recording == NULL || td_recording_session(recording) == NULL)
-        return false;
-    td_session_status(td_recording_session(recording), &s);
-    for (unsigned i = 0; i < s.shelf->count; i++) {
-        const struct td_shelf_entry *e = &s.shelf->entries[i];
-        if (e->growing && strcmp(td_layout_name(e->file), name) == 0)
-            return true;
-    }
-    return false;
-}
-
 static bool awaits_room(const void *ctx, const char *room)
 {
     const struct td_daemon *d = ctx;
@@ -225,8 +210,10 @@ static int open_hooks(struct td_daemon *d)
 static int open_routes(struct td_daemon *d)
 {
     const struct td_recorder *recorder = &d->control.recorder;
-    struct td_files_config files = {
-        .fs = recorder->fs, .log = recorder->log, .growing = is_growing, .ctx = d};
+    struct td_files_config files = {.fs = recorder->fs,
+                                    .log = recorder->log,
+                                    .growing = td_items_growing,
+                                    .ctx = d->recordings};
     struct td_health_config health = {
         .http = d->http,
         .recordings = d->recordings,

@@ -109,6 +109,11 @@ static bool is_back(struct demo *d)
     return d->stage.connections > 1 && second_grows(d);
 }
 
+static bool first_is_finished(struct demo *d)
+{
+    return td_stage_size(d->first.final) > 0 && td_stage_size(d->first.growing) == 0;
+}
+
 static bool second_is_finished(struct demo *d)
 {
     return td_stage_size(d->second.final) > 0 && td_stage_size(d->second.growing) == 0;
@@ -264,10 +269,10 @@ static int act_recover(struct demo *d)
     heading(d, 5, "The daemon starts again, and recovers what it finds");
     d->restarted_wall_us = td_clock_wall_us();
     int r = td_stage_daemon(&d->stage, &d->fail);
+    if (r == 0)
+        r = wait_until(d, first_is_finished, FINISH_US, "the file to be recovered");
     if (r < 0)
         return r;
-    if (td_stage_size(d->first.growing) != 0 || td_stage_size(d->first.final) == 0)
-        return td_fail_set(&d->fail, -TD_E_STATE, "the file was not recovered");
     printf("   %s\n", shown(d, d->first.final));
     r = show_probe(d, d->first.final);
     if (r == 0)

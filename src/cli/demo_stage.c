@@ -137,6 +137,10 @@ int td_stage_daemon(struct td_stage *s, struct td_fail *fail)
         "tapedeck",   "serve", "--listen",   listen,
         "--data-dir", s->data, "--loopback", s->runtime[0] != '\0' ? "--runtime-dir" : NULL,
         s->runtime,   NULL};
+    /* What was killed ends there, so that what the kill cost can be counted; by default the daemon
+     * would go on in the same recording. */
+    if (setenv("TAPEDECK_RESUME", "false", 1) < 0)
+        return td_fail_set(fail, -errno, "no environment: %s", td_err_text(-errno));
     int r = start(s, "serve", argv, &s->daemon, fail);
     if (r < 0)
         return r;

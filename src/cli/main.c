@@ -6,9 +6,10 @@
 #include "cli/commands.h"
 
 static const struct td_command *const commands[] = {
-    &td_command_record,  &td_command_serve, &td_command_recover, &td_command_verify,
-    &td_command_publish, &td_command_start, &td_command_stop,    &td_command_status,
-    &td_command_config,  &td_command_demo,
+    &td_command_record,  &td_command_serve,  &td_command_status,  &td_command_list,
+    &td_command_start,   &td_command_stop,   &td_command_pause,   &td_command_resume,
+    &td_command_recover, &td_command_verify, &td_command_publish, &td_command_config,
+    &td_command_demo,
 };
 
 static void print_help(FILE *out)

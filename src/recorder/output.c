@@ -675,6 +675,12 @@ void td_output_resume(struct td_output *o, int64_t local_us)
 {
     o->paused = false;
     let_go(o, local_us);
+    if (o->state == RECORDING) { /* its file may have failed while nobody wrote to it */
+        struct td_spool_stats spool;
+        td_spool_stats(o->part->spool, &spool);
+        if (spool.error < 0)
+            file_failed(o, spool.error);
+    }
     if (o->state == BLOCKED) {
         o->state = o->backlog.count > 0 ? WAITING : IDLE;
         o->first_media_us = td_clock_now_us();

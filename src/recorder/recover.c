@@ -301,26 +301,21 @@ int td_recover_in_place(struct td_fs *fs, const char *path, struct td_recover_re
 
 /* ---- live links ---- */
 
-bool td_recover_link_lives(struct td_fs *fs, const char *path)
-{
-    int handle = td_fs_open(fs, path, TD_FS_READ, 0);
-    if (handle < 0)
-        return false;
-    return td_fs_close(fs, handle) == 0;
-}
-
 struct links {
     struct td_fs *fs;
     const char *folder;
 };
 
-static int prune_link(void *ctx, const char *name)
+static int remove_link(void *ctx, const char *name)
 {
     const struct links *links = ctx;
     char path[TD_PATH_MAX];
-    if (td_layout_path(path, "%s/%s", links->folder, name) < 0 ||
-        td_recover_link_lives(links->fs, path))
-        return 0;
+    struct td_fs_stat st;
+    int r = td_layout_path(path, "%s/%s", links->folder, name);
+    if (r == 0)
+        r = td_fs_stat_path(links->fs, path, &st);
+    if (r < 0 || st.is_file || st.is_dir)
+        return 0; /* none of ours */
     return td_fs_unlink(links->fs, path);
 }
 
@@ -330,7 +325,7 @@ int td_recover_live_links(struct td_fs *fs, const char *data_dir)
     struct links links = {.fs = fs, .folder = folder};
     int r = td_layout_path(folder, "%s/live", data_dir);
     if (r == 0)
-        r = td_fs_list(fs, folder, prune_link, &links);
+        r = td_fs_list(fs, folder, remove_link, &links);
     return r == -ENOENT ? 0 : r;
 }
 

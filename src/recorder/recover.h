@@ -67,9 +67,7 @@ TD_MUST int td_recover_close(struct td_fs *fs, const char *folder,
 TD_MUST int td_recover_folder(struct td_fs *fs, const char *folder, bool dry_run,
                               void (*each)(void *ctx, const struct td_recover_report *report),
                               void *ctx);
-/* Whether a link of DATA/live leads to a file that is there. */
-bool td_recover_link_lives(struct td_fs *fs, const char *path);
-/* Removes the links of DATA/live that lead nowhere: a killed process leaves them. */
+/* Removes the links of DATA/live, which a killed process leaves, before anything grows again. */
 TD_MUST int td_recover_live_links(struct td_fs *fs, const char *data_dir);
 /* The first of BASE.EXT, BASE-2.EXT … that is neither a file nor growing. */
 TD_MUST int td_recover_free_name(struct td_fs *fs, const char *final,

@@ -218,7 +218,6 @@ static void on_part_closed(void *ctx, struct td_part *part, int error, uint64_t 
 {
     struct td_session *s = ctx;
     bool empty = error == -TD_E_DAMAGED && bytes == 0;
-    link_live(s, part, false);
     if (!part->kept) {
         td_chronicle_part(&s->chronicle, part, part->renamed ? "complete" : "failed", bytes);
         s->media_stored = s->media_stored || (bytes > 0 && error != -TD_E_DAMAGED);
@@ -227,6 +226,7 @@ static void on_part_closed(void *ctx, struct td_part *part, int error, uint64_t 
         remove_empty(s, part);
     else if (error < 0)
         on_part_failed(s, part, error == -TD_E_DAMAGED ? -EIO : error);
+    link_live(s, part, false);
     td_shelf_closed(&s->shelf, part, part->renamed, bytes);
     td_session_changed(s);
     td_session_maybe_end(s);

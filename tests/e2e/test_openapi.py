@@ -80,6 +80,8 @@ def test_schemathesis_finds_nothing(server, publish, room, tmp_path):
         cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1500,
         env=environment, check=False)
     assert done.returncode == 0, done.stdout[-20000:] + done.stderr[-3000:]
+    tested = len(list(operations(json.loads(schema.read_text(encoding="utf-8")))))
+    assert f"Tested: {tested}" in done.stdout, done.stdout[-3000:]
     assert server.process.alive(), server.process.result()
     assert server.get("/healthz").status == 200
 

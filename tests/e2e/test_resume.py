@@ -127,17 +127,22 @@ def whip(tapedeck, server, *more):
     return sender
 
 
-def test_killed_under_whip(serve, tapedeck, room):
+@pytest.mark.parametrize("codec, extension", [("h264", "ts"), ("vp8", "mkv")])
+def test_killed_under_whip(serve, tapedeck, room, codec, extension, record_property):
     server = serve()
     server.room = room
-    sender = whip(tapedeck, server)
-    killed_often(server, (), 2)
+    sender = whip(tapedeck, server, "--video", codec)
+    back = killed_often(server, (), KILLS)
+    record_property("recording again after a restart, s", [round(b, 2) for b in back])
     assert sender.stop() == deck.DONE
     status = server.wait_state(room, "complete")
-    check_holes(server, status, 2)
+    assert len(server.get("/api/recordings").json()["recordings"]) == 1
+    check_holes(server, status, KILLS)
     assert_agree(server, status)
-    path, = server.finished_files()
-    media.assert_decodes(path)
+    parts = [o["file"] for o in status["outputs"]]
+    assert len(parts) == (1 if extension == "ts" else KILLS + 1)
+    for path in parts:
+        media.assert_decodes(path)
 
 
 def test_nobody_comes_back(serve, tapedeck, room, tmp_path):

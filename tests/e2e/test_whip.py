@@ -83,7 +83,7 @@ def test_the_session_can_be_deleted(serve, send, tapedeck):
     server = serve()
     send(server.url + "/whip/room").wait_sending()
     live = wait_bytes(server, 400_000)
-    session = "/whip/room/" + server.get("/api/recording/status/room").json()["id"]
+    session = "/whip/room/" + server.get("/api/recording/status/room").json()["whip_session"]
     assert daemon.call("DELETE", server.url + session).status == 200
     final = live.replace(".recording.", ".")
     server.process.wait_for(lambda: os.path.exists(final), "the file to be finished")
@@ -134,7 +134,7 @@ def test_nobody_comes_in_without_the_token(serve, send, tapedeck):
         assert answer.status == 401, path
         assert answer.json()["code"] == "unauthorized"
     assert server.get("/healthz").status == 200
-    assert server.get("/api/recordings", **KEY_FOR_ALL).json() == {"recordings": []}
+    assert server.get("/api/recordings", **KEY_FOR_ALL).json()["recordings"] == []
     send(server.url + "/whip/room", "--whip-token", "let-me-in").wait_sending()
     wait_bytes(server, 50_000)
     assert len(server.get("/api/recordings", **KEY_FOR_ALL).json()["recordings"]) == 1
@@ -165,7 +165,8 @@ def test_candidates_may_come_later(serve, send):
     server = serve()
     send(server.url + "/whip/room").wait_sending()
     live = wait_bytes(server, 50_000)
-    session = server.url + "/whip/room/" + server.get("/api/recording/status/room").json()["id"]
+    session = server.url + "/whip/room/" + \
+        server.get("/api/recording/status/room").json()["whip_session"]
     fragment = (b"a=mid:0\r\n"
                 b"a=candidate:7 1 udp 2122260223 127.0.0.1 9 typ host\r\n"
                 b"a=end-of-candidates\r\n")
@@ -173,7 +174,7 @@ def test_candidates_may_come_later(serve, send):
     answer = daemon.call("PATCH", session, fragment, SDP)
     assert (answer.status, answer.json()["code"]) == (415, "not_a_fragment")
     assert daemon.call("PATCH", session, b"a=candidate:rubbish\r\n", FRAGMENT).status in (204, 400)
-    answer = daemon.call("PATCH", server.url + "/whip/room/rec_nobody", fragment, FRAGMENT)
+    answer = daemon.call("PATCH", server.url + "/whip/room/whs_nobody", fragment, FRAGMENT)
     assert (answer.status, answer.json()["code"]) == (404, "no_such_session")
     server.process.wait_growth(live, more=50_000)  # none of it disturbed the recording
 

@@ -101,6 +101,8 @@ class ByServe:
     def recover(self, path, extension):
         """By the restart, which then records the next one."""
         self.serve.start("--format", extension)
+        self.serve.process.wait_for(lambda: self.serve.get("/readyz").status == 200,
+                                    "the recovery to be finished")
 
     def stop(self):
         if self.publish is not None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client of server-sent events: what arrives, in order, and whether the stream has ended."""
 
+import contextlib
 import http.client
 import json
 import socket
@@ -24,7 +25,7 @@ class Stream:
 
     def __init__(self, url, path, last=None):
         where = urllib.parse.urlsplit(url)
-        self.events, self.comments, self.ended = [], 0, False
+        self.events, self.ended = [], False
         self.client = http.client.HTTPConnection(where.hostname, where.port, timeout=60)
         self.client.request("GET", path, headers={"Last-Event-ID": last} if last else {})
         self.socket = self.client.sock  # the answer takes it from the client
@@ -36,9 +37,9 @@ class Stream:
         return self
 
     def __exit__(self, *_):
-        if not self.ended:
+        with contextlib.suppress(OSError):  # it may have ended just now
             self.socket.shutdown(socket.SHUT_RDWR)
-            self.wait_end()
+        self.wait_end()
         self.answer.close()
         self.client.close()
 
@@ -47,12 +48,10 @@ class Stream:
         try:
             for raw in self.answer:
                 line = raw.decode().rstrip("\n")
-                if line.startswith(":"):
-                    self.comments += 1
-                elif line:
+                if line and not line.startswith(":"):
                     name, _, value = line.partition(": ")
                     fields[name] = value
-                elif fields:
+                elif fields and not line:
                     self.events.append(Event(fields))
                     fields = {}
         except (OSError, ValueError, AttributeError, http.client.HTTPException):
@@ -62,10 +61,11 @@ class Stream:
     def wait(self, name, seconds=30.0, **data):
         """The first event of this name with these members in its data."""
         def found():
+            ended = self.ended  # before the events: what comes last is seen
             for event in list(self.events):
                 if event.name == name and data.items() <= event.data.items():
                     return event
-            assert not self.ended, f"the stream ended without {name} {data}\n{self.events[-5:]}"
+            assert not ended, f"the stream ended without {name} {data}\n{self.events[-5:]}"
             return None
 
         return wait.until(found, lambda: f"{name} {data}\n{self.events[-5:]}", seconds)

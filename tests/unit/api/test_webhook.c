@@ -21,6 +21,7 @@
 #define KEY "APIkey"
 #define SECRET "secret-of-the-server"
 #define HEARD_MAX 256
+#define HELD_MAX 16
 #define WAIT_S 30
 #define CHUNK_BYTES (64u << 10)
 
@@ -46,18 +47,19 @@ static struct world {
     unsigned heard;
     unsigned wanted;   /* see wait_heard */
     unsigned failures; /* requests to /flaky that are still to fail */
-    SoupServerMessage *held[16];
+    SoupServerMessage *held[HELD_MAX];
     unsigned held_count;
     uint64_t poured_bytes; /* from /endless */
     bool stopped;
     int replayed;
 } w;
 
-/* ---- the receiver: what the first segment of the path says, happens ---- */
+/* ---- the receiver: what the path says, happens; it asserts nothing, within GLib's loop ---- */
 
 static void remember(SoupServerMessage *message, const char *path)
 {
-    assert_true(w.heard < HEARD_MAX);
+    if (w.heard == HEARD_MAX)
+        return;
     struct heard_letter *h = &w.heard_letters[w.heard++];
     GBytes *body = soup_message_body_flatten(soup_server_message_get_request_body(message));
     size_t len = 0;
@@ -65,8 +67,8 @@ static void remember(SoupServerMessage *message, const char *path)
     SoupMessageHeaders *headers = soup_server_message_get_request_headers(message);
     const char *value = soup_message_headers_get_one(headers, "Authorization");
     struct td_jwt_key key = {.id = KEY, .secret = SECRET, .secret_len = strlen(SECRET)};
-    h->verified = strcmp(soup_message_headers_get_content_type(headers, NULL),
-                         "application/webhook+json") == 0 &&
+    h->verified = g_strcmp0(soup_message_headers_get_content_type(headers, NULL),
+                            "application/webhook+json") == 0 &&
                   td_signature_check(&key, text, len, td_clock_wall_us() / TD_US_PER_S, value) == 0;
     (void)snprintf(h->path, sizeof(h->path), "%s", path);
     (void)snprintf(h->body, sizeof(h->body), "%.*s", (int)len, text);
@@ -101,8 +103,7 @@ static void on_letter(SoupServer *server, SoupServerMessage *message, const char
         soup_message_headers_replace(soup_server_message_get_response_headers(message), "Location",
                                      "/elsewhere");
     }
-    if (strcmp(path, "/silent") == 0) {
-        assert_true(w.held_count < 16);
+    if (strcmp(path, "/silent") == 0 && w.held_count < HELD_MAX) {
         w.held[w.held_count++] = g_object_ref(message);
         soup_server_message_pause(message);
     }
@@ -364,7 +365,7 @@ static void test_gone_is_given_up_and_can_be_replayed(void **state)
 
 static bool silent_is_called(void)
 {
-    return w.held_count == TD_MAILBAG_PLACES;
+    return w.held_count >= TD_MAILBAG_PLACES;
 }
 
 static bool good_is_called(void)
