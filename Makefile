@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# A thin door to Meson. `make` builds, `make demo` shows, `make check` proves, `make install` installs.
+# A thin door to Meson. `make` builds, `make demo` shows, `make check` proves, `make install` installs,
+# `make deb` makes a Debian package.
 # Packages that are missing are installed (Debian, as root or through sudo); PACKAGES=no leaves that.
 
 BUILD ?= build
@@ -14,7 +15,7 @@ else
 install-packages = : tools/install-packages
 endif
 
-.PHONY: all packages-build demo check install clean format man tidy bench
+.PHONY: all packages-build demo check install deb clean format man tidy bench
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) --quiet
@@ -32,11 +33,15 @@ demo: all
 	@$(BUILD)/src/cli/tapedeck demo
 
 check:
-	@$(install-packages) build run test
+	@$(install-packages) build run test deb
 	@tests/run --build $(BUILD) $(CHECK)
 
 install: all
 	@meson install -C $(BUILD) --no-rebuild --quiet
+
+deb:
+	@$(install-packages) build deb
+	@packaging/build-deb $(BUILD)
 
 clean:
 	@rm -rf $(BUILD)

@@ -10,6 +10,7 @@
 
 #include "api/document.h"
 #include "api/ledger.h"
+#include "api/letterbook.h"
 #include "base/clock.h"
 #include "recorder/layout.h"
 #include "recorder/recover.h"
@@ -29,6 +30,10 @@ struct item {
 struct td_recovery {
     struct td_recovery_config config;
     char *data_dir; /* the thread's own */
+    GMutex putting; /* over the letters: the thread, and the store's when it closes what cannot go
+                       on */
+    struct td_letterbook letters;
+    bool tells; /* the thread: what ends now was running when the process died */
     bool resume;
     GPtrArray *items;  /* of the thread while it runs */
     GHashTable *rooms; /* control loop: room -> how many wait */
@@ -91,6 +96,7 @@ static int add_unfinished(void *ctx, const struct td_catalog_row *row)
 
 static int put_doc(struct td_recovery *r, const json_t *doc, bool final, bool hold, int attempts)
 {
+    struct td_catalog_letter letters[TD_LEDGER_LETTERS_MAX];
     char *text = doc != NULL ? json_dumps(doc, JSON_COMPACT) : NULL;
     if (text == NULL)
         return -ENOMEM;
@@ -98,7 +104,14 @@ static int put_doc(struct td_recovery *r, const json_t *doc, bool final, bool ho
     row.final = final;
     row.hold = hold;
     row.attempts = attempts;
-    int err = td_catalog_put(r->config.catalog, &row, NULL, 0);
+    /* An end that nobody recorded is told like any other; one that was known before is not told
+     * again. */
+    g_mutex_lock(&r->putting);
+    int count = final && r->tells ? td_letterbook_write(&r->letters, doc, true, td_clock_wall_us(),
+                                                        letters, TD_LEDGER_LETTERS_MAX)
+                                  : 0;
+    int err = count < 0 ? count : td_catalog_put(r->config.catalog, &row, letters, (size_t)count);
+    g_mutex_unlock(&r->putting);
     free(text);
     return err;
 }
@@ -357,7 +370,10 @@ static void *run(void *data)
                     td_err_name(err));
     for (guint i = 0; i < r->items->len && !atomic_load(&r->stop); i++) {
         struct item *item = g_ptr_array_index(r->items, i);
-        if (item->known || rebuild(item))
+        r->tells = false;
+        bool unfinished = item->known || rebuild(item);
+        r->tells = true;
+        if (unfinished)
             recover_item(item);
         r->items->pdata[i] = NULL;
         tell(r, on_item, item);
@@ -383,8 +399,11 @@ int td_recovery_start(const struct td_recovery_config *config, struct td_recover
     r->resume = config->config->resume && config->replayed;
     r->data_dir = strdup(config->config->data_dir);
     r->items = g_ptr_array_new_with_free_func(free_item_or_null);
+    g_mutex_init(&r->putting);
     r->rooms = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    int err = r->data_dir == NULL ? -ENOMEM
+    int err = td_letterbook_init_copy(&r->letters, config->config);
+    if (err == 0)
+        err = r->data_dir == NULL ? -ENOMEM
                                   : td_catalog_walk(config->catalog, true, add_unfinished, r);
     for (guint i = 0; err >= 0 && i < r->items->len; i++)
         err = mark_interrupted(r, g_ptr_array_index(r->items, i));
@@ -411,6 +430,8 @@ struct td_recovery *td_recovery_free(struct td_recovery *r)
         g_main_context_iteration(NULL, TRUE);
     g_ptr_array_free(r->items, TRUE);
     g_hash_table_destroy(r->rooms);
+    td_letterbook_done(&r->letters);
+    g_mutex_clear(&r->putting);
     free(r->data_dir);
     free(r);
     return NULL;

@@ -77,7 +77,12 @@ int td_clock_parse_rfc3339(const char *text, int64_t *ret_wall_us)
         .tm_min = number(text + 14, 2),
         .tm_sec = number(text + 17, 2),
     };
-    *ret_wall_us = (int64_t)timegm(&tm) * TD_US_PER_S + number(text + 20, 3) * TD_US_PER_MS;
+    int64_t wall_us = (int64_t)timegm(&tm) * TD_US_PER_S + number(text + 20, 3) * TD_US_PER_MS;
+    char again[TD_CLOCK_TEXT_MAX];
+    td_clock_rfc3339(wall_us, again);
+    if (strcmp(again, text) != 0)
+        return -TD_E_PARSE; /* a day or an hour that does not exist */
+    *ret_wall_us = wall_us;
     return 0;
 }
 

@@ -129,12 +129,24 @@ static bool is_id(const char *word)
     return strncmp(word, "rec_", 4) == 0;
 }
 
+/* Whether it can be one; as such it stands in a path as it is. */
+static bool check_id(const char *id)
+{
+    if (strspn(id, "abcdefghijklmnopqrstuvwxyz_0123456789") == strlen(id))
+        return true;
+    char name[256];
+    td_readable_text(id, name, sizeof(name));
+    fprintf(stderr, "tapedeck: '%s' is not the id of a recording; 'tapedeck list' shows them.\n",
+            name);
+    return false;
+}
+
 static int find_id(struct td_caller *c, const char *id, json_t **ret_doc)
 {
-    char *escaped = g_uri_escape_string(id, NULL, FALSE);
     struct td_client_answer answer;
-    int code = td_caller_get(c, &answer, "/api/recordings/%s", escaped);
-    g_free(escaped);
+    if (!check_id(id))
+        return TD_EXIT_USAGE;
+    int code = td_caller_get(c, &answer, "/api/recordings/%s", id);
     if (code != TD_EXIT_DONE)
         return code;
     *ret_doc = json_incref(answer.json);
@@ -193,8 +205,9 @@ int td_caller_find(struct td_caller *c, const char *word, json_t **ret_doc)
 
 static int order_id(struct td_caller *c, const char *id, const char *verb, json_t **ret_doc)
 {
-    char *escaped = g_uri_escape_string(id, NULL, FALSE);
-    char *path = g_strdup_printf("/api/recordings/%s/%s", escaped, verb);
+    if (!check_id(id))
+        return TD_EXIT_USAGE;
+    char *path = g_strdup_printf("/api/recordings/%s/%s", id, verb);
     struct td_client_request request = {.method = "POST", .path = path};
     struct td_client_answer answer;
     int code = td_caller_ask(c, &request, &answer);
@@ -203,7 +216,6 @@ static int order_id(struct td_caller *c, const char *id, const char *verb, json_
         td_client_answer_done(&answer);
     }
     g_free(path);
-    g_free(escaped);
     return code;
 }
 

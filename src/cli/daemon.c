@@ -259,6 +259,7 @@ static int open_metrics(struct td_daemon *d)
 static void on_recovered(void *ctx)
 {
     struct td_daemon *d = ctx;
+    td_webhook_kick(d->webhook);
     td_notify_say(&d->notify, "STATUS=running");
 }
 
@@ -369,7 +370,6 @@ int td_daemon_run(struct td_daemon *d)
 void td_daemon_close(struct td_daemon *d)
 {
     d->recovery = td_recovery_free(d->recovery);
-    d->webhook = td_webhook_free(d->webhook);
     d->guard = td_guard_free(d->guard);
     if (d->control.recorder.store != NULL && d->control.main != NULL)
         td_control_flush(&d->control); /* answers find those who asked */
@@ -377,10 +377,11 @@ void td_daemon_close(struct td_daemon *d)
     d->rest = td_rest_free(d->rest);
     d->metrics = td_metrics_free(d->metrics);
     d->health = td_health_free(d->health);
-    d->hook = td_livekit_hook_free(d->hook);
     d->http = td_http_free(d->http);
     d->whip = td_whip_endpoint_free(d->whip);
     d->recordings = td_recordings_free(d->recordings);
+    d->hook = td_livekit_hook_free(d->hook);
+    d->webhook = td_webhook_free(d->webhook);
     td_control_stop(&d->control);
     d->catalog = td_catalog_close(d->catalog);
     if (d->lock >= 0 && td_fs_close(td_fs_posix(), d->lock) < 0)

@@ -90,17 +90,29 @@ void td_table_cell(struct td_table *t, const char *fmt, ...)
     t->cells[t->cell_count++] = cell;
 }
 
-static void print_cell(const struct td_table *t, size_t column, const char *text)
+static void put_blanks(GString *line, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        g_string_append_c(line, ' ');
+}
+
+static void put_cell(const struct td_table *t, GString *line, size_t column, const char *text)
 {
     size_t blanks = t->widths[column] - width_of(text);
-    bool last = column + 1 == t->column_count;
     if (t->columns[column].right)
-        fprintf(t->out, "%*s%s", (int)blanks, "", text);
-    else
-        fprintf(t->out, "%s%*s", text, last ? 0 : (int)blanks, "");
-    fprintf(t->out, "%*s", last ? 0 : BETWEEN, "");
-    if (last)
-        fputc('\n', t->out);
+        put_blanks(line, blanks);
+    g_string_append(line, text);
+    if (!t->columns[column].right)
+        put_blanks(line, blanks);
+    put_blanks(line, BETWEEN);
+}
+
+static void print_line(const struct td_table *t, GString *line)
+{
+    while (line->len > 0 && line->str[line->len - 1] == ' ')
+        g_string_truncate(line, line->len - 1);
+    fprintf(t->out, "%s\n", line->str);
+    g_string_truncate(line, 0);
 }
 
 void td_table_print(struct td_table *t)
@@ -108,10 +120,17 @@ void td_table_print(struct td_table *t)
     assert(t->cell_count % t->column_count == 0);
     if (t->cell_count == 0)
         return;
+    GString *line = g_string_new(NULL);
     for (size_t i = 0; i < t->column_count && !t->titled; i++)
-        print_cell(t, i, t->columns[i].title);
+        put_cell(t, line, i, t->columns[i].title);
+    if (!t->titled)
+        print_line(t, line);
     t->titled = true;
-    for (size_t i = 0; i < t->cell_count; i++)
-        print_cell(t, i % t->column_count, t->cells[i]);
+    for (size_t i = 0; i < t->cell_count; i++) {
+        put_cell(t, line, i % t->column_count, t->cells[i]);
+        if ((i + 1) % t->column_count == 0)
+            print_line(t, line);
+    }
+    g_string_free(line, TRUE);
     drop_cells(t);
 }

@@ -93,17 +93,22 @@ static int mend_part(struct search *s, size_t output, size_t number)
     char path[TD_PATH_MAX];
     if (strcmp(part->state, "growing") != 0)
         return 0;
+    struct td_fs_stat st = {.mtime_us = 0};
     int r = td_layout_path(path, "%s/%s", resume->folder, part->file);
     if (r < 0)
         return r;
-    r = td_recover_in_place(s->fs, path, &report, &end->tail);
+    r = td_fs_stat_path(s->fs, path, &st);
     if (r == -ENOENT)
         return settle(s, part, path);
+    if (r == 0)
+        r = td_recover_in_place(s->fs, path, &report, &end->tail);
     if (r == TD_RECOVER_LOCKED)
         return -EAGAIN;
     if (r < 0 && r != -TD_E_DAMAGED)
         return r;
     repaired(s, part, r, &report);
+    if ((r == 0 || r == TD_RECOVER_FINISHED) && resume->manifest.zero_us == TD_MANIFEST_NO_TIME)
+        resume->manifest.zero_us = st.mtime_us - part_end_us(part); /* by its last write, then */
     if (r != 0)
         return 0;
     end->open = number + 1 == o->part_count;
@@ -123,11 +128,40 @@ static void name_output(struct td_manifest_output *output)
         *dot = '\0';
 }
 
+/* A file that was begun just before the process died: the manifest names the output, not yet the
+ * part. */
+static int find_unlisted(struct search *s, size_t output)
+{
+    struct td_manifest *m = &s->resume->manifest;
+    const struct td_manifest_output *o = &m->outputs[output];
+    size_t count = 0;
+    const struct td_mux_ops *const *table = td_mux_table(&count);
+    char base[TD_PATH_MAX];
+    int r = td_layout_path(base, "%s/%s", s->resume->folder, o->name);
+    for (size_t i = 0; r == 0 && o->name[0] != '\0' && i < count; i++) {
+        char path[TD_PATH_MAX];
+        struct td_fs_stat st;
+        r = td_layout_growing(base, (unsigned)o->part_count + 1, table[i]->extension, path);
+        if (r < 0 || td_fs_stat_path(s->fs, path, &st) < 0 || !st.is_file)
+            continue;
+        struct td_manifest_part part = {.first_pts_us = TD_MANIFEST_NO_TIME};
+        TD_MANIFEST_SET(part.file, td_layout_name(path));
+        TD_MANIFEST_SET(part.format, table[i]->name);
+        TD_MANIFEST_SET(part.state, "growing");
+        r = td_manifest_add_part(m, output, &part);
+        return r < 0 ? r : 0;
+    }
+    return r;
+}
+
 static int mend(struct search *s)
 {
     struct td_manifest *m = &s->resume->manifest;
     for (size_t i = 0; i < m->output_count; i++) {
         name_output(&m->outputs[i]);
+        int found = find_unlisted(s, i);
+        if (found < 0)
+            return found;
         for (size_t k = 0; k < m->outputs[i].part_count; k++) {
             const struct td_manifest_part *part = &m->outputs[i].parts[k];
             int r = mend_part(s, i, k);

@@ -36,6 +36,7 @@ static int open_output(struct td_session *s, unsigned index, enum td_output_medi
         return r;
     td_chronicle_output(&s->chronicle, output->participant, output->screen ? "screen" : "av",
                         output->name);
+    td_chronicle_save(&s->chronicle); /* its file is known by name before it is there */
     td_log_line(&s->log, TD_LOG_INFO, "event=output participant=\"%s\" base=%s",
                 output->participant, base);
     s->roster.outputs[index].opened = true;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "recorder/shelf.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -38,7 +37,7 @@ static struct td_shelf_entry *add(struct td_shelf *s, const struct td_part *part
             remove_entry(s, i);
     }
     if (s->count == TD_SHELF_MAX)
-        return NULL;
+        return NULL; /* what grows on is counted, and in the manifest, but not shown */
     s->parts[s->count] = part;
     s->entries[s->count] = (struct td_shelf_entry){.state = "growing", .growing = part != NULL};
     return &s->entries[s->count++];
@@ -60,10 +59,13 @@ void td_shelf_load(struct td_shelf *s, const struct td_manifest *manifest, const
         for (size_t k = 0; k < output->part_count; k++) {
             const struct td_manifest_part *part = &output->parts[k];
             struct td_shelf_entry *entry = add(s, NULL);
-            if (entry == NULL || td_layout_path(entry->file, "%s/%s", folder, part->file) < 0)
+            if (entry == NULL)
                 return;
-            (void)snprintf(entry->participant, sizeof(entry->participant), "%s",
-                           output->participant);
+            if (td_layout_path(entry->file, "%s/%s", folder, part->file) < 0) {
+                s->count--; /* no file has such a path */
+                continue;
+            }
+            TD_MANIFEST_SET(entry->participant, output->participant);
             const struct td_mux_ops *format = td_mux_by_name(part->format);
             entry->format = format != NULL ? format->name : "";
             entry->role = role_word(output->role);
@@ -71,6 +73,8 @@ void td_shelf_load(struct td_shelf *s, const struct td_manifest *manifest, const
             entry->output = (unsigned)i;
             entry->part = (unsigned)k + 1;
             entry->bytes = part->bytes;
+            if (part->first_pts_us != TD_MANIFEST_NO_TIME)
+                entry->first_ms = part->first_pts_us / TD_US_PER_MS;
             entry->duration_ms = part->duration_ms;
         }
     }
@@ -81,11 +85,15 @@ void td_shelf_started(struct td_shelf *s, const struct td_part *part, const char
 {
     s->growing++;
     struct td_shelf_entry *entry = find(s, part->output, part->number);
-    if (entry != NULL)
-        s->parts[entry - s->entries] = part; /* it goes on */
-    else if ((entry = add(s, part)) == NULL)
-        return;
-    (void)snprintf(entry->participant, sizeof(entry->participant), "%s", participant);
+    if (entry != NULL) { /* it goes on */
+        s->parts[entry - s->entries] = part;
+    } else {
+        entry = add(s, part);
+        if (entry == NULL)
+            return;
+        entry->first_ms = part->first_pts_us / TD_US_PER_MS;
+    }
+    TD_MANIFEST_SET(entry->participant, participant);
     memcpy(entry->file, part->growing, sizeof(entry->file));
     entry->role = role_word(role);
     entry->format = part->format->name;
@@ -105,6 +113,8 @@ void td_shelf_closed(struct td_shelf *s, const struct td_part *part, bool valid,
         s->parts[i] = NULL;
         entry->growing = false;
         entry->bytes = bytes;
+        if (part->kept)
+            continue; /* another process goes on with it, or finishes it */
         entry->duration_ms = part->scan.duration_us / TD_US_PER_MS;
         entry->state = valid ? "complete" : "failed";
         if (valid)
@@ -118,8 +128,8 @@ void td_shelf_progress(struct td_shelf *s, int64_t pts_ms, uint64_t bytes)
         struct td_shelf_entry *entry = &s->entries[i];
         if (!entry->growing)
             continue;
-        entry->duration_ms = pts_ms;
-        if (s->growing == 1)
+        entry->duration_ms = pts_ms > entry->first_ms ? pts_ms - entry->first_ms : 0;
+        if (s->growing == 1 && bytes > entry->bytes)
             entry->bytes = bytes;
     }
 }

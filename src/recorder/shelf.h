@@ -27,6 +27,7 @@ struct td_shelf_entry {
     unsigned output;
     unsigned part; /* number, from 1 */
     uint64_t bytes;
+    int64_t first_ms; /* where it begins on the recording's time line */
     int64_t duration_ms;
     bool growing;
 };
@@ -43,7 +44,8 @@ void td_shelf_load(struct td_shelf *s, const struct td_manifest *manifest, const
 void td_shelf_started(struct td_shelf *s, const struct td_part *part, const char *participant,
                       const char *role);
 void td_shelf_closed(struct td_shelf *s, const struct td_part *part, bool valid, uint64_t bytes);
-/* The growing ones: all have come to `pts_ms`; with one alone its size is known too. */
+/* The growing ones: all have come to `pts_ms`, and have `bytes` together: with one alone its size is
+ * known too. */
 void td_shelf_progress(struct td_shelf *s, int64_t pts_ms, uint64_t bytes);
 
 #endif

@@ -47,6 +47,7 @@ struct td_ice {
     int64_t due_us;
     GPollFD polls[POLL_MAX];
     bool loopback_told; /* loopback candidates are told to the other side */
+    bool loopback_only;
     bool has_servers;
     bool draining;
     bool has_pair;
@@ -206,6 +207,7 @@ static int add_addresses(struct td_ice *ice, bool loopback_only, bool tell_loopb
     unsigned outside = 0;
     GList *all;
 
+    ice->loopback_only = loopback_only;
     if (loopback_only) {
         ice->loopback_told = true;
         return add_address(ice, "127.0.0.1") ? 0 : -TD_E_LIBRARY;
@@ -449,6 +451,14 @@ static int ice_add_remote(struct td_ice *ice, const char *candidate)
     one.data = to_nice(ice, &parsed);
     if (one.data == NULL)
         return -TD_E_PARSE;
+    /* A check from our loopback to another address of this machine may arrive and its answer not:
+     * the system drops it as a martian. The other side then holds on to that one pair: the library,
+     * whom a check reached before the answer did, never pairs its other addresses with ours. */
+    if (ice->loopback_only && !is_loopback(&((NiceCandidate *)one.data)->addr)) {
+        nice_candidate_free(one.data);
+        ice->ignored++;
+        return 0;
+    }
     enter(ice);
     added = nice_agent_set_remote_candidates(ice->agent, ice->stream, 1, &one);
     leave(ice);

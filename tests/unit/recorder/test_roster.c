@@ -245,6 +245,117 @@ static void test_presence(void **state)
     td_roster_done(&r); /* harmless */
 }
 
+/* What a recording had before goes on under the same names. */
+static void test_adopted(void **state)
+{
+    (void)state;
+    struct td_roster r;
+    assert_int_equal(td_roster_init(&r, false, NULL, NULL), 0);
+    assert_int_equal(td_roster_adopt(&r, "a b", false, "a_b"), 0);
+    assert_int_equal(td_roster_adopt(&r, "a b", true, "a_b.screen"), 0);
+    assert_int_equal(td_roster_adopt(&r, "a/b", false, "a_b-2"), 0);
+    assert_true(r.outputs[0].opened);
+    /* Whoever comes first: each finds what was theirs. */
+    uint32_t third = add(&r, "a/b", TD_MEDIA_VIDEO);
+    uint32_t screen = add_role(&r, "a b", TD_MEDIA_VIDEO, TD_ROLE_SCREEN);
+    uint32_t first = add(&r, "a b", TD_MEDIA_AUDIO);
+    uint32_t stranger = add(&r, "a:b", TD_MEDIA_AUDIO);
+    assert_int_equal(take(&r), 4);
+    assert_string_equal(name_of(&r, first), "a_b");
+    assert_string_equal(name_of(&r, screen), "a_b.screen");
+    assert_string_equal(name_of(&r, third), "a_b-2");
+    assert_string_equal(name_of(&r, stranger), "a_b-3");
+    assert_int_equal(r.output_count, 4);
+    assert_false(r.outputs[3].opened); /* the session makes it */
+    td_roster_done(&r);
+}
+
+static void test_adopted_too_many(void **state)
+{
+    (void)state;
+    struct td_roster r;
+    char name[32];
+    assert_int_equal(td_roster_init(&r, false, NULL, NULL), 0);
+    for (unsigned i = 0; i < TD_TRACKS_MAX; i++) {
+        (void)snprintf(name, sizeof(name), "p%u", i);
+        assert_int_equal(td_roster_adopt(&r, name, false, name), 0);
+    }
+    assert_int_equal(td_roster_adopt(&r, "late", false, "late"), -TD_E_LIMIT);
+    assert_int_equal(r.output_count, TD_TRACKS_MAX);
+    uint32_t handle = add(&r, "p7", TD_MEDIA_AUDIO);
+    assert_int_equal(take(&r), 1);
+    assert_string_equal(name_of(&r, handle), "p7");
+    td_roster_done(&r);
+}
+
+/* The source is lost and comes back with the same handles: the same outputs. */
+static void test_lost_and_back(void **state)
+{
+    (void)state;
+    struct td_roster r;
+    assert_int_equal(td_roster_init(&r, false, NULL, NULL), 0);
+    td_roster_presence(&r, "alice", true);
+    td_roster_presence(&r, "bob", true);
+    for (unsigned life = 0; life < 3; life++) {
+        next_handle = 1;
+        uint32_t alice = add(&r, "alice", TD_MEDIA_VIDEO);
+        uint32_t bob = add(&r, "bob", TD_MEDIA_VIDEO);
+        assert_int_equal(take(&r), 2);
+        assert_string_equal(name_of(&r, alice), "alice");
+        assert_string_equal(name_of(&r, bob), "bob");
+        td_roster_remove(&r, alice);
+        td_roster_remove(&r, bob);
+        td_roster_leave(&r);
+        assert_int_equal(r.present_count, 0);
+        assert_int_equal(r.track_count, 0);
+        td_roster_presence(&r, "bob", true);
+        assert_int_equal(r.present_count, 1);
+    }
+    assert_int_equal(r.output_count, 2);
+    assert_int_equal(r.refused, 0);
+    td_roster_done(&r);
+}
+
+/* In a whole room the filter is a pattern, in one file a name. */
+static void test_patterns(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pattern;
+        bool single;
+        const char *taken; /* of alice, alan, al*, bob, in this order */
+    } rows[] = {
+        {NULL, false, "alice alan al* bob"},
+        {"", false, "alice alan al* bob"},
+        {"al*", false, "alice alan al*"},
+        {"al\\*", false, "al*"},
+        {"?ob", false, "bob"},
+        {"[a-m]*", false, "alice alan al* bob"},
+        {"[!a]*", false, "bob"},
+        {"Al*", false, ""},
+        {"*n", false, "alan"},
+        {"al*", true, "al*"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        static const char *const people[] = {"alice", "alan", "al*", "bob"};
+        char taken[1024] = "";
+        struct td_roster r;
+        assert_int_equal(td_roster_init(&r, rows[i].single, rows[i].pattern, NULL), 0);
+        for (size_t k = 0; k < sizeof(people) / sizeof(people[0]); k++)
+            (void)add(&r, people[k], TD_MEDIA_AUDIO);
+        (void)td_roster_choose(&r, true);
+        struct td_roster_track *track;
+        while ((track = td_roster_next(&r)) != NULL) {
+            track->recorded = true;
+            size_t len = strlen(taken);
+            (void)snprintf(taken + len, sizeof(taken) - len, "%s%s", len > 0 ? " " : "",
+                           track->info.participant);
+        }
+        assert_string_equal(taken, rows[i].taken);
+        td_roster_done(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +368,10 @@ int main(void)
         cmocka_unit_test(test_long_names_stay_apart),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_presence),
+        cmocka_unit_test(test_adopted),
+        cmocka_unit_test(test_adopted_too_many),
+        cmocka_unit_test(test_lost_and_back),
+        cmocka_unit_test(test_patterns),
     };
     return cmocka_run_group_tests_name("recorder/roster", tests, NULL, NULL);
 }
