@@ -36,36 +36,28 @@ struct td_caller {
         .server = TD_CLIENT_DEFAULT_URL, .timeout_us = TD_CALLER_TIMEOUT_US                        \
     }
 
+/* A row of the table below. */
+#define TD_CALLER_OPTION(values, field, type_, argument_, help_)                                   \
+    .type = TD_OPTION_##type_, .offset = offsetof(values, field), .argument = argument_,           \
+    .help = help_
+
 /* The rows of a command's option table, behind its own; `member` is the td_caller of `values`. */
 #define TD_CALLER_OPTIONS(values, member)                                                          \
+    {.name = "server",                                                                             \
+     .environment = "TAPEDECK_SERVER",                                                             \
+     TD_CALLER_OPTION(values, member.server, TEXT, "URL",                                          \
+                      "the daemon (" TD_CLIENT_DEFAULT_URL ")")},                                  \
+        {.name = "api-token",                                                                      \
+         .environment = "TAPEDECK_TOKEN",                                                          \
+         TD_CALLER_OPTION(values, member.token, TEXT, "TOKEN", "an API key of the daemon")},       \
+        {.name = "timeout",                                                                        \
+         .min = 100 * TD_US_PER_MS,                                                                \
+         .max = 3600 * TD_US_PER_S,                                                                \
+         TD_CALLER_OPTION(values, member.timeout_us, DURATION, "TIME",                             \
+                          "how long an answer may take (20s)")},                                   \
     {                                                                                              \
-        .name = "server",                                                                          \
-        .type = TD_OPTION_TEXT,                                                                    \
-        .argument = "URL",                                                                         \
-        .environment = "TAPEDECK_SERVER",                                                          \
-        .offset = offsetof(values, member.server),                                                 \
-        .help = "the daemon (" TD_CLIENT_DEFAULT_URL ")",                                          \
-    },                                                                                             \
-        {                                                                                          \
-            .name = "api-token",                                                                   \
-            .type = TD_OPTION_TEXT,                                                                \
-            .argument = "TOKEN",                                                                   \
-            .environment = "TAPEDECK_TOKEN",                                                       \
-            .offset = offsetof(values, member.token),                                              \
-            .help = "an API key of the daemon",                                                    \
-        },                                                                                         \
-        {                                                                                          \
-            .name = "timeout",                                                                     \
-            .type = TD_OPTION_DURATION,                                                            \
-            .argument = "TIME",                                                                    \
-            .min = 100 * TD_US_PER_MS,                                                             \
-            .max = 3600 * TD_US_PER_S,                                                             \
-            .offset = offsetof(values, member.timeout_us),                                         \
-            .help = "how long an answer may take (20s)",                                               \
-        },                                                                                         \
-    {                                                                                              \
-        .name = "json", .type = TD_OPTION_FLAG, .offset = offsetof(values, member.json),           \
-        .help = "the daemon's JSON instead of a table",                                            \
+        .name = "json",                                                                            \
+        TD_CALLER_OPTION(values, member.json, FLAG, NULL, "the daemon's JSON instead of a table")  \
     }
 
 /* All of these answer an exit code; but for TD_EXIT_DONE they have said why on stderr. */

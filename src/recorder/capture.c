@@ -452,6 +452,7 @@ static void add_output_stats(struct td_capture_stats *s, const struct td_output_
     s->frames += o->frames;
     s->dropped += o->dropped;
     s->bytes += o->bytes;
+    s->growing_bytes += o->part_bytes;
     s->written_bytes += o->written_bytes;
     s->synced_bytes += o->synced_bytes;
     if (o->last_write_us > s->last_write_us)
@@ -640,6 +641,8 @@ static void do_add_output(void *target, const void *payload)
     } else {
         if (c->pause != RUNNING)
             td_output_pause(c->outputs[c->output_count]);
+        if (c->pause == JOINING)
+            td_output_join(c->outputs[c->output_count]);
         c->output_count++;
     }
     free(add);
@@ -791,9 +794,9 @@ static void do_pause(void *target, const void *payload)
     if (!running)
         return; /* it was about to go on; time still stands where it stood */
     c->paused_us = td_clock_now_us();
-    c->paused_pts_us = to_pts(c, c->paused_us);
     for (unsigned i = 0; i < c->output_count; i++)
-        td_output_pause(c->outputs[i]);
+        td_output_pause(c->outputs[i]); /* may set the zero */
+    c->paused_pts_us = to_pts(c, c->paused_us);
     struct td_event event = {
         .kind = TD_EVENT_PAUSED,
         .wall_us = td_clock_wall_us(),
@@ -810,6 +813,8 @@ static void do_resume(void *target, const void *payload)
         return;
     c->pause = JOINING;
     c->joining_us = td_clock_now_us();
+    for (unsigned i = 0; i < c->output_count; i++)
+        td_output_join(c->outputs[i]);
     want_keys(c);
 }
 
@@ -819,6 +824,9 @@ static int64_t announce(void *ctx, int64_t now_us)
     (void)now_us;
     struct td_capture *c = ctx;
     struct td_loop *loop = c->config.recorder->loop; /* once posted, the capture may be gone */
+    tell_detached(c);
+    if (c->detached_count > 0)
+        return 0;
     if (td_mailbox_post(c->config.recorder->control, on_stopped, c, NULL, 0) < 0)
         return 0;
     td_loop_remove_ticker(loop, announce, ctx);
@@ -833,6 +841,8 @@ static void do_stop(void *target, const void *payload)
     c->source = NULL;
     c->stopped = true;
     int64_t now_us = td_clock_now_us();
+    if (c->pause == JOINING)
+        join(c, c->joining_us); /* the sound that is held belongs right behind the pause */
     for (unsigned i = 0; i < c->track_count; i++)
         td_track_flush(c->tracks[i].track, now_us);
     for (unsigned i = 0; i < c->output_count; i++)

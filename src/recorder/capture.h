@@ -27,6 +27,7 @@ struct td_capture_stats {
     uint64_t frames_received; /* whole and in order, stored or not */
     uint64_t dropped;         /* video, because the disk could not keep up */
     uint64_t bytes;           /* of all parts, as accepted for writing */
+    uint64_t growing_bytes;   /* of the parts that are open */
     uint64_t written_bytes;
     uint64_t synced_bytes;
     uint64_t packets;

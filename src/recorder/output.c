@@ -60,6 +60,7 @@ struct td_output {
     struct declared declared[TD_MUX_TRACKS_MAX];
     unsigned declared_count;
     bool paused;
+    bool holding;         /* what waits belongs behind a join that is not known yet */
     bool keep;            /* parts are closed unfinished: another process goes on */
     int64_t last_emit_us; /* monotonic: for idle */
     int64_t last_emit_pts_us;
@@ -77,6 +78,9 @@ static void close_part(struct td_output *o)
     td_spool_stats(o->part->spool, &spool);
     o->bytes_before += spool.accepted_bytes;
     o->stats.bytes = o->bytes_before;
+    o->stats.written_bytes = o->bytes_before; /* from here on the store's matter */
+    o->stats.synced_bytes = o->bytes_before;
+    o->stats.part_bytes = 0;
     for (unsigned i = 0; i < TD_SPOOL_LATENCY_BUCKETS; i++)
         o->latency_before[i] += spool.latency_counts[i];
     o->latency_sum_before_us += spool.latency_sum_us;
@@ -419,6 +423,16 @@ static void file_failed(struct td_output *o, int r)
     close_part(o);
 }
 
+/* Whether its file failed; then it is closed. */
+static bool lost_file(struct td_output *o)
+{
+    struct td_spool_stats spool;
+    td_spool_stats(o->part->spool, &spool);
+    if (spool.error < 0)
+        file_failed(o, spool.error);
+    return spool.error < 0;
+}
+
 /* A frame that the container cannot hold, or has no memory for, is dropped; the rest is final. */
 static int refused_write(struct td_output *o, struct slot *slot, const struct td_frame *frame,
                          int r)
@@ -485,6 +499,8 @@ static bool past_end(struct td_output *o, const struct slot *slot, const struct 
 static bool drain_backlog(struct td_output *o)
 {
     struct td_frame frame;
+    if (o->holding)
+        return false;
     while (o->state == RECORDING && td_backlog_peek(&o->backlog, &frame) == 1) {
         assert(frame.track < TD_MUX_TRACKS_MAX);
         struct slot *slot = &o->slots[frame.track]; /* while it waits: the slot's number */
@@ -596,6 +612,7 @@ static void refresh_stats(struct td_output *o)
     struct td_spool_stats spool;
     td_spool_stats(o->part->spool, &spool);
     o->stats.bytes = o->bytes_before + spool.accepted_bytes;
+    o->stats.part_bytes = spool.accepted_bytes;
     o->stats.written_bytes = o->bytes_before + spool.written_bytes;
     o->stats.synced_bytes = o->bytes_before + spool.synced_bytes;
     o->stats.last_write_us = spool.last_write_us;
@@ -612,9 +629,11 @@ void td_output_tick(struct td_output *o, int64_t now_us)
         if (drain_backlog(o))
             td_spool_flush(o->part->spool);
     }
-    if (o->backlog.count > 0 && !o->paused)
+    if (o->backlog.count > 0)
         (void)drain_backlog(o); /* what does not fit yet goes on waiting */
     if (o->state != RECORDING)
+        return;
+    if (lost_file(o)) /* while nothing is written nobody else would tell */
         return;
     if (!o->paused && now_us - o->last_emit_us >= IDLE_US) {
         o->last_emit_pts_us += now_us - o->last_emit_us;
@@ -646,10 +665,17 @@ static void forget_backlog(struct td_output *o)
 
 void td_output_pause(struct td_output *o)
 {
+    if (o->state == WAITING && o->backlog.count > 0) /* it has waited long enough, then */
+        start(o, NULL, NULL, o->first_media_us);
     (void)drain_backlog(o); /* what does not fit yet goes on waiting */
     o->paused = true;
-    for (unsigned i = 0; i < TD_MUX_TRACKS_MAX; i++)
-        o->slots[i].wait_key = o->slots[i].kind == TD_MEDIA_VIDEO;
+}
+
+void td_output_join(struct td_output *o)
+{
+    (void)drain_backlog(o);
+    forget_backlog(o);
+    o->holding = o->state != ENDED;
 }
 
 /* Held for a join that came later. */
@@ -674,16 +700,18 @@ void td_output_hold(struct td_output *o, struct td_track *track, struct td_frame
 void td_output_resume(struct td_output *o, int64_t local_us)
 {
     o->paused = false;
+    o->holding = false;
     let_go(o, local_us);
-    if (o->state == RECORDING) { /* its file may have failed while nobody wrote to it */
-        struct td_spool_stats spool;
-        td_spool_stats(o->part->spool, &spool);
-        if (spool.error < 0)
-            file_failed(o, spool.error);
-    }
+    if (o->state == RECORDING)
+        (void)lost_file(o);
     if (o->state == BLOCKED) {
         o->state = o->backlog.count > 0 ? WAITING : IDLE;
-        o->first_media_us = td_clock_now_us();
+        o->first_media_us = local_us;
+    }
+    if (o->state == RECORDING) { /* the time in between never was */
+        o->last_emit_us = local_us;
+        if (local_us - *o->config.zero_us > o->last_emit_pts_us)
+            o->last_emit_pts_us = local_us - *o->config.zero_us;
     }
     for (unsigned i = 0; i < TD_MUX_TRACKS_MAX; i++) {
         struct slot *slot = &o->slots[i];

@@ -49,8 +49,9 @@ struct td_output_config {
 
 struct td_output_stats {
     uint64_t frames;
-    uint64_t dropped; /* video, back-pressure of the disk */
-    uint64_t bytes;   /* accepted by the spool of the present part, plus the parts before */
+    uint64_t dropped;    /* video, back-pressure of the disk */
+    uint64_t bytes;      /* accepted by the spool of the present part, plus the parts before */
+    uint64_t part_bytes; /* the part of it that is in the present part */
     uint64_t written_bytes;
     uint64_t synced_bytes;
     int64_t last_write_us;
@@ -71,13 +72,15 @@ TD_MUST int td_output_new(const struct td_output_config *config, struct td_outpu
  * in the store. With `keep` the part is left as a kill would leave it, but whole on disk. Its
  * tracks may be gone only after this. Takes NULL, returns NULL. */
 struct td_output *td_output_free(struct td_output *o, bool keep);
-/* Time stands still: nothing may be offered until it is resumed but sound to be held; then video
- * begins at a key frame.
- * An output that the disk ended begins its next part. */
+/* Time stands still: only what is from before may be offered until it is resumed; then video begins
+ * at a key frame. An output that the disk ended begins its next part. */
 void td_output_pause(struct td_output *o);
+/* It goes on, and where is not known yet: until then sound may only be held. What the disk has not
+ * taken by now is lost, and told. */
+void td_output_join(struct td_output *o);
 /* `local_us`: of the join; what was held from before it is let go. */
 void td_output_resume(struct td_output *o, int64_t local_us);
-/* Sound that comes before it is known where the join is. */
+/* Between td_output_join and td_output_resume. */
 void td_output_hold(struct td_output *o, struct td_track *track, struct td_frame *frame);
 /* A track that will bring frames. -TD_E_LIMIT past TD_MUX_TRACKS_MAX. */
 TD_MUST int td_output_add(struct td_output *o, struct td_track *track);

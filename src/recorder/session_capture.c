@@ -121,7 +121,7 @@ static void on_stats(void *ctx, const struct td_capture_stats *stats)
     s->stats.written_bytes += s->bytes_before;
     s->stats.synced_bytes += s->bytes_before;
     td_session_watch_sidecars(s);
-    td_shelf_progress(&s->shelf, s->stats.pts_us / TD_US_PER_MS, stats->bytes);
+    td_shelf_progress(&s->shelf, s->stats.pts_us / TD_US_PER_MS, stats->growing_bytes);
     if (s->capture_stopping)
         return;
     if (s->roster.single && s->roster.chosen[0] == '\0')

@@ -44,8 +44,7 @@ void td_shelf_load(struct td_shelf *s, const struct td_manifest *manifest, const
 void td_shelf_started(struct td_shelf *s, const struct td_part *part, const char *participant,
                       const char *role);
 void td_shelf_closed(struct td_shelf *s, const struct td_part *part, bool valid, uint64_t bytes);
-/* The growing ones: all have come to `pts_ms`, and have `bytes` together: with one alone its size is
- * known too. */
+/* The growing ones have come to `pts_ms`, and have `bytes` together: one alone is known by that. */
 void td_shelf_progress(struct td_shelf *s, int64_t pts_ms, uint64_t bytes);
 
 #endif

@@ -92,11 +92,16 @@ class Room:
             if self.sender is None or self.sender.process.poll() is not None:
                 self.sender = self._make()
 
+    def gave_up(self):
+        return not self.bringing.locked() and self.sender is not None and \
+            self.sender.process.poll() is not None
+
     def lose(self):
         with self.bringing:
             if self.sender is not None and self.sender.process.poll() is None:
                 self.sender.process.kill()
                 self.sender.process.wait()
+                self.sender = None
                 self.world.lost[self.name] += 1
 
     def leave(self):
@@ -227,7 +232,7 @@ class World:
             return
         recording = answer.json()["id"]
         answer = self.call("POST", f"/api/recordings/{recording}/{verb}")
-        if answer is not None and answer.status not in (200, 404, 409):
+        if answer is not None and answer.status not in (200, 404, 409, 503):
             self.fault(f"{verb} of {recording}: {answer}")
         self.count(verb)
 
@@ -369,6 +374,10 @@ class World:
         def stored():
             found = {shown["room"] for shown in self.listen() or []
                      if shown["state"] == "recording" and shown["bytes"] > 0}
+            for index in rooms:
+                if self.rooms[index].gave_up():
+                    self.count("publisher gave up")
+                    self.errand(self.rooms[index].bring)
             return all(self.rooms[index].name in found for index in rooms)
 
         try:

@@ -48,8 +48,8 @@ static void test_sheet(void **state)
         "holes      at 00:01:00.000 (2026-11-21 09:31:00 UTC), 2.1 s\n",
         "           at 00:01:10.000 (- UTC), it has not gone on\n",
         "hold       retention leaves it alone\n",
-        "\nFROM       DURATION    BYTES  STATE    FILE\n"
-        "alice  00:01:01.500  1234567  growing  /d/alice.recording.ts\n",
+        "\nFROM       DURATION    BYTES  STATE    FILE\n",
+        "\nalice  00:01:01.500  1234567  growing  /d/alice.recording.ts\n",
     };
     char text[TD_SAID_MAX];
     FILE *file = tmpfile();

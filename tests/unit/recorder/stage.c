@@ -19,8 +19,15 @@ static struct stage_part *part_of(struct stage *s, const struct td_part *part)
         if (s->parts[i].part == part && !s->parts[i].closed)
             return &s->parts[i];
     }
-    assert_true(s->part_count < STAGE_PARTS_MAX);
-    struct stage_part *to = &s->parts[s->part_count++];
+    struct stage_part *to = NULL;
+    for (unsigned i = 0; i < s->part_count; i++) { /* one that goes on */
+        if (strcmp(s->parts[i].growing, part->growing) == 0)
+            to = &s->parts[i];
+    }
+    assert_true(to != NULL || s->part_count < STAGE_PARTS_MAX);
+    if (to == NULL)
+        to = &s->parts[s->part_count++];
+    *to = (struct stage_part){.failed = false};
     to->part = (struct td_part *)part;
     to->format = part->format->name;
     memcpy(to->final, part->final, sizeof(to->final));
@@ -68,6 +75,26 @@ struct td_track *stage_track(struct stage *s, uint32_t handle, enum td_media_kin
     return track;
 }
 
+static void open_output(struct stage *s, const struct td_mux_ops *format, int64_t duration_us,
+                        const struct td_mux_tail *tail)
+{
+    struct td_output_config config = {
+        .recorder = &s->recorder,
+        .budget = &s->budget,
+        .base = s->base,
+        .format = format,
+        .duration_us = duration_us,
+        .zero_us = &s->zero_us,
+        .part_count = s->part_count,
+        .resumed = s->part_count > 0 ? td_mux_by_name(s->parts[s->part_count - 1].format) : NULL,
+        .tail = tail,
+        .parts = {.ctx = s, .started = on_started, .failed = on_failed, .closed = on_closed},
+        .event = on_event,
+        .event_ctx = s,
+    };
+    assert_int_equal(td_output_new(&config, &s->output), 0);
+}
+
 void stage_init(struct stage *s, size_t buffers, const char *format, bool audio_only,
                 int64_t duration_us)
 {
@@ -80,18 +107,8 @@ void stage_init(struct stage *s, size_t buffers, const char *format, bool audio_
     s->recorder = (struct td_recorder){
         .fs = &s->f.gate.base, .store = s->f.store, .control = s->f.notify, .budget = &s->budget};
     s->zero_us = INT64_MIN;
-    struct td_output_config config = {
-        .recorder = &s->recorder,
-        .budget = &s->budget,
-        .base = fixture_path(&s->f, "out", s->base),
-        .format = td_mux_by_name(format),
-        .duration_us = duration_us,
-        .zero_us = &s->zero_us,
-        .parts = {.ctx = s, .started = on_started, .failed = on_failed, .closed = on_closed},
-        .event = on_event,
-        .event_ctx = s,
-    };
-    assert_int_equal(td_output_new(&config, &s->output), 0);
+    (void)fixture_path(&s->f, "out", s->base);
+    open_output(s, td_mux_by_name(format), duration_us, NULL);
     s->audio = stage_track(s, 1, TD_MEDIA_AUDIO, false);
     if (!audio_only)
         s->video = stage_track(s, 2, TD_MEDIA_VIDEO, false);
@@ -111,15 +128,69 @@ static bool all_closed(const struct stage *s)
     return true;
 }
 
-void stage_finish(struct stage *s)
+static bool any_failed(const struct stage *s)
 {
-    s->output = td_output_free(s->output, false);
+    for (unsigned i = 0; i < s->part_count; i++) {
+        if (s->parts[i].failed)
+            return true;
+    }
+    return false;
+}
+
+static void wait_until(struct stage *s, bool (*reached)(const struct stage *s))
+{
     stage_hear(s);
-    while (!all_closed(s)) {
+    while (!reached(s)) {
         struct pollfd polled = {.fd = td_mailbox_fd(s->f.notify), .events = POLLIN};
         assert_int_equal(poll(&polled, 1, 20000), 1);
         stage_hear(s);
     }
+}
+
+void stage_wait_failed(struct stage *s)
+{
+    wait_until(s, any_failed);
+}
+
+void stage_wait_closed(struct stage *s)
+{
+    wait_until(s, all_closed);
+}
+
+void stage_leave(struct stage *s)
+{
+    s->output = td_output_free(s->output, true);
+    stage_wait_closed(s);
+}
+
+void stage_go_on(struct stage *s, const struct td_mux_tail *tail)
+{
+    if (s->output != NULL)
+        stage_leave(s);
+    open_output(s, NULL, 0, tail);
+    s->audio = td_track_free(s->audio);
+    s->video = td_track_free(s->video);
+    s->audio = stage_track(s, 1, TD_MEDIA_AUDIO, false);
+    s->video = stage_track(s, 2, TD_MEDIA_VIDEO, false);
+}
+
+int stage_tail(const struct stage *s, struct td_mux_tail *ret_tail)
+{
+    const struct stage_part *part = &s->parts[s->part_count - 1];
+    struct td_fs_file file = {.fs = td_fs_posix(),
+                              .handle = td_fs_open(td_fs_posix(), part->growing, TD_FS_READ, 0)};
+    assert_true(file.handle >= 0);
+    struct td_read_at input;
+    assert_int_equal(td_fs_input(&file, &input), 0);
+    int r = td_mux_tail(td_mux_by_name(part->format), &input, ret_tail);
+    assert_int_equal(td_fs_close(file.fs, file.handle), 0);
+    return r;
+}
+
+void stage_finish(struct stage *s)
+{
+    s->output = td_output_free(s->output, false);
+    stage_wait_closed(s);
 }
 
 void stage_done(struct stage *s)
@@ -133,12 +204,42 @@ void stage_done(struct stage *s)
     fixture_done(&s->f);
 }
 
-static void play(struct stage *s, struct td_track *track, const struct reel *reel, int64_t ms)
+static struct td_frame frame_at(const struct reel *reel, int64_t ms)
 {
     struct td_frame frame = reel_frame(reel, 0);
     frame.arrival_us = STAGE_START_US + ms * 1000;
     frame.pts_us = frame.arrival_us;
+    return frame;
+}
+
+static void play(struct stage *s, struct td_track *track, const struct reel *reel, int64_t ms)
+{
+    struct td_frame frame = frame_at(reel, ms);
     td_output_frame(s->output, track, &frame);
+}
+
+void stage_hold(struct stage *s, struct td_track *track, int64_t ms)
+{
+    struct reel reel;
+    reel_init(&reel);
+    reel_add_opus(&reel, 0, 0, 160, (uint64_t)ms + 1);
+    struct td_frame frame = frame_at(&reel, ms);
+    td_output_hold(s->output, track, &frame);
+    reel_done(&reel);
+}
+
+void stage_pause(struct stage *s, int64_t ms)
+{
+    td_output_pause(s->output);
+    s->paused_pts_us = s->zero_us != INT64_MIN ? STAGE_START_US + ms * 1000 - s->zero_us : 0;
+}
+
+void stage_resume(struct stage *s, int64_t join_ms)
+{
+    int64_t local_us = STAGE_START_US + join_ms * 1000;
+    if (s->zero_us != INT64_MIN)
+        s->zero_us = local_us - s->paused_pts_us;
+    td_output_resume(s->output, local_us);
 }
 
 void stage_audio(struct stage *s, struct td_track *track, int64_t ms)

@@ -41,6 +41,7 @@ struct stage {
     struct td_output *output;
     char base[TD_PATH_MAX];
     int64_t zero_us;
+    int64_t paused_pts_us;
     struct td_event events[STAGE_EVENTS_MAX];
     unsigned event_count;
     struct stage_part parts[STAGE_PARTS_MAX];
@@ -64,6 +65,12 @@ struct stage_tape {
 /* `buffers` of crash pool; `format` NULL = auto. Both tracks are announced unless `audio_only`. */
 void stage_init(struct stage *s, size_t buffers, const char *format, bool audio_only,
                 int64_t duration_us);
+/* Leaves the output as a kill would, but whole, and goes on as another process: with `tail` of the
+ * newest part (stage_tail) in place, with NULL in the next one. Both tracks are announced again. */
+void stage_go_on(struct stage *s, const struct td_mux_tail *tail);
+void stage_leave(struct stage *s);
+/* The end of the newest part; what td_mux_tail answers. */
+int stage_tail(const struct stage *s, struct td_mux_tail *ret_tail);
 /* Ends the output and waits until all its parts are closed. */
 void stage_finish(struct stage *s);
 /* stage_finish, then everything else. */
@@ -75,11 +82,18 @@ void stage_audio(struct stage *s, struct td_track *track, int64_t ms);
 void stage_video(struct stage *s, enum td_codec codec, int64_t ms, bool key, unsigned size,
                  size_t len);
 void stage_tick(struct stage *s, int64_t ms);
+/* Time stands still from `ms` on; goes on at `join_ms`, where nothing has passed since. */
+void stage_pause(struct stage *s, int64_t ms);
+void stage_resume(struct stage *s, int64_t join_ms);
+void stage_hold(struct stage *s, struct td_track *track, int64_t ms);
 /* Takes what the store says. */
 void stage_hear(struct stage *s);
 unsigned stage_events(const struct stage *s, enum td_event_kind kind);
 /* The last of its kind; fails the test when there is none. */
 const struct td_event *stage_event(const struct stage *s, enum td_event_kind kind);
+/* Waits until a file is told to have failed, or all that were begun are closed. */
+void stage_wait_failed(struct stage *s);
+void stage_wait_closed(struct stage *s);
 /* Reads a finished part. */
 void stage_read(const struct stage *s, unsigned part, struct stage_tape *ret_tape);
 

@@ -15,6 +15,7 @@
 #include "stage.h"
 
 #define BUFFERS 32u
+#define MANY 256u /* buffers, for a test that runs faster than a disk */
 #define LEN 500u
 
 static struct stage_tape tape;
@@ -612,6 +613,214 @@ static void test_too_many_tracks(void **state)
     stage_done(&s);
 }
 
+/* ---- tracks that come and go, processes that come and go ---- */
+
+static unsigned discontinuities(void)
+{
+    return (unsigned)tape.scan.discontinuities;
+}
+
+/* The publisher leaves and publishes again: the same tracks of the file, with a hole. */
+static void test_published_again(void **state)
+{
+    (void)state;
+    static const enum td_codec codecs[] = {TD_CODEC_H264, TD_CODEC_VP8};
+    for (size_t i = 0; i < 2; i++) {
+        struct stage s;
+        stage_init(&s, MANY, NULL, false, 0);
+        run(&s, codecs[i], 0, 1000);
+        for (int64_t life = 1; life <= 3; life++) {
+            td_output_remove(s.output, s.video);
+            td_output_remove(s.output, s.audio);
+            s.video = td_track_free(s.video);
+            s.audio = td_track_free(s.audio);
+            for (int64_t ms = life * 10000 - 9000; ms < life * 10000; ms += 500)
+                stage_tick(&s, ms);
+            s.audio = stage_track(&s, 10, TD_MEDIA_AUDIO, false);
+            s.video = stage_track(&s, 20, TD_MEDIA_VIDEO, false);
+            stage_video(&s, codecs[i], life * 10000 - 40, false, 0, LEN); /* has no base */
+            run(&s, codecs[i], life * 10000, life * 10000 + 1000);
+        }
+        stage_finish(&s);
+        assert_int_equal(s.part_count, 1);
+        assert_int_equal(s.parts[0].error, 0);
+        stage_read(&s, 0, &tape);
+        assert_int_equal(tape.scan.track_count, 2);
+        assert_int_equal(frames_of(TD_CODEC_OPUS), 200);
+        assert_int_equal(frames_of(codecs[i]), 100);
+        if (i == 0) /* Matroska has no such mark: its times are enough */
+            assert_int_equal(discontinuities(), 6);
+        assert_int_equal(tape.frames[tape.count - 1].pts_us / 20000, 30980000 / 20000);
+        assert_int_equal(stage_events(&s, TD_EVENT_FIRST_FRAME), 8);
+        stage_done(&s);
+    }
+}
+
+/* Another codec is no one to take the place over. */
+static void test_published_again_with_another_codec(void **state)
+{
+    (void)state;
+    struct stage s;
+    stage_init(&s, MANY, "mkv", false, 0);
+    run(&s, TD_CODEC_H264, 0, 1000);
+    td_output_remove(s.output, s.video);
+    s.video = td_track_free(s.video);
+    s.video = stage_track(&s, 20, TD_MEDIA_VIDEO, false);
+    run(&s, TD_CODEC_VP8, 1000, 2000);
+    td_output_remove(s.output, s.video);
+    s.video = td_track_free(s.video);
+    s.video = stage_track(&s, 21, TD_MEDIA_VIDEO, false);
+    run(&s, TD_CODEC_H264, 2000, 3000); /* but the first one's can */
+    stage_finish(&s);
+    unsigned pictures[2] = {0, 0};
+    for (unsigned i = 0; i < s.part_count; i++) {
+        stage_read(&s, i, &tape);
+        pictures[0] += frames_of(TD_CODEC_H264);
+        pictures[1] += frames_of(TD_CODEC_VP8);
+    }
+    assert_int_equal(s.part_count, 1);
+    assert_int_equal(tape.scan.track_count, 3);
+    assert_int_equal(pictures[0], 50);
+    assert_int_equal(pictures[1], 25);
+    stage_done(&s);
+}
+
+/* Two microphones at once are two tracks, and each place is taken by one. */
+static void test_two_of_a_kind(void **state)
+{
+    (void)state;
+    struct stage s;
+    stage_init(&s, MANY, NULL, false, 0);
+    struct td_track *second = stage_track(&s, 3, TD_MEDIA_AUDIO, false);
+    for (int64_t ms = 0; ms < 1000; ms += 20) {
+        stage_audio(&s, second, ms + 1);
+        run(&s, ms % 500 == 0 ? TD_CODEC_H264 : TD_CODEC_NONE, ms, ms + 20);
+    }
+    td_output_remove(s.output, second);
+    second = td_track_free(second);
+    second = stage_track(&s, 4, TD_MEDIA_AUDIO, false);
+    for (int64_t ms = 1000; ms < 2000; ms += 20) {
+        stage_audio(&s, second, ms + 1);
+        stage_audio(&s, s.audio, ms);
+        stage_tick(&s, ms);
+    }
+    stage_finish(&s);
+    assert_int_equal(s.part_count, 1);
+    stage_read(&s, 0, &tape);
+    assert_int_equal(tape.scan.track_count, 3);
+    unsigned frames[3] = {0, 0, 0};
+    for (unsigned i = 0; i < tape.count; i++)
+        frames[tape.frames[i].track]++;
+    assert_int_equal(frames[1], 100);
+    assert_int_equal(frames[2], 100);
+    (void)td_track_free(second);
+    stage_done(&s);
+}
+
+/* Another process goes on in place: one file, one time, a marked hole each time. */
+static void test_goes_on_in_place(void **state)
+{
+    (void)state;
+    struct stage s;
+    stage_init(&s, MANY, NULL, false, 0);
+    run(&s, TD_CODEC_H264, 0, 1000);
+    stage_leave(&s);
+    for (int64_t life = 1; life <= 4; life++) {
+        struct td_mux_tail tail;
+        struct td_output_stats stats;
+        assert_int_equal(stage_tail(&s, &tail), 0);
+        assert_int_equal(tail.track_count, 2);
+        assert_int_equal(tail.newest_us, (life - 1) * 5000000 + 980000);
+        stage_go_on(&s, &tail);
+        td_output_stats(s.output, &stats);
+        assert_int_equal(stats.parts, 1);
+        assert_int_equal(stats.pts_us, tail.newest_us);
+        assert_true(stats.started);
+        run(&s, TD_CODEC_H264, life * 5000, life * 5000 + 1000);
+        td_output_stats(s.output, &stats);
+        assert_true(stats.bytes > tail.bytes); /* of the whole file */
+        assert_int_equal(stats.part_bytes, stats.bytes);
+        if (life < 4)
+            stage_leave(&s);
+    }
+    stage_finish(&s);
+    assert_int_equal(s.part_count, 1);
+    assert_int_equal(s.parts[0].error, 0);
+    stage_read(&s, 0, &tape);
+    assert_int_equal(frames_of(TD_CODEC_OPUS), 250);
+    assert_int_equal(frames_of(TD_CODEC_H264), 125);
+    assert_int_equal(discontinuities(), 8);
+    assert_int_equal(tape.scan.damaged_units, 0);
+    assert_int_equal(tape.scan.duration_us / 100000, 210);
+    stage_done(&s);
+}
+
+/* Matroska cannot: the next part, in the same container and time. */
+static void test_goes_on_in_the_next_part(void **state)
+{
+    (void)state;
+    struct stage s;
+    struct td_mux_tail tail;
+    stage_init(&s, MANY, NULL, false, 0);
+    run(&s, TD_CODEC_VP8, 0, 1000);
+    stage_leave(&s);
+    assert_int_equal(stage_tail(&s, &tail), TD_MUX_NEXT_PART);
+    stage_go_on(&s, NULL);
+    run(&s, TD_CODEC_NONE, 5000, 6020); /* sound alone chooses no other container */
+    run(&s, TD_CODEC_VP8, 6020, 7020);
+    stage_finish(&s);
+    assert_int_equal(s.part_count, 2);
+    assert_string_equal(td_layout_name(s.parts[1].final), "out.p2.mkv");
+    stage_read(&s, 1, &tape);
+    assert_int_equal(frames_of(TD_CODEC_OPUS), 101);
+    assert_int_equal(frames_of(TD_CODEC_VP8), 25);
+    assert_true(tape.frames[0].pts_us == 5000000);
+    stage_done(&s);
+}
+
+/* It was begun, and nothing came since: still whole, and still able to go on. */
+static void test_goes_on_without_media(void **state)
+{
+    (void)state;
+    struct stage s;
+    struct td_mux_tail tail;
+    stage_init(&s, MANY, NULL, false, 0);
+    run(&s, TD_CODEC_H264, 0, 1000);
+    stage_leave(&s);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(stage_tail(&s, &tail), 0);
+        stage_go_on(&s, &tail);
+        stage_leave(&s);
+    }
+    assert_int_equal(stage_tail(&s, &tail), 0);
+    assert_int_equal(tail.newest_us, 980000);
+    stage_go_on(&s, &tail);
+    stage_finish(&s);
+    stage_read(&s, 0, &tape);
+    assert_int_equal(tape.count, 75);
+    stage_done(&s);
+}
+
+/* Its file is another one by now: nothing is written to it, and the failure is told. */
+static void test_goes_on_in_a_changed_file(void **state)
+{
+    (void)state;
+    struct stage s;
+    struct td_mux_tail tail;
+    stage_init(&s, MANY, NULL, false, 0);
+    run(&s, TD_CODEC_H264, 0, 1000);
+    stage_leave(&s);
+    assert_int_equal(stage_tail(&s, &tail), 0);
+    tail.bytes -= 188;
+    stage_go_on(&s, &tail);
+    run(&s, TD_CODEC_H264, 5000, 6000);
+    stage_finish(&s);
+    assert_int_not_equal(s.parts[0].error, 0);
+    assert_int_equal(stage_tail(&s, &tail), 0); /* as it was */
+    assert_int_equal(tail.newest_us, 980000);
+    stage_done(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -641,6 +850,13 @@ int main(void)
         cmocka_unit_test(test_after_a_refused_picture),
         cmocka_unit_test(test_removed_while_its_sound_waits),
         cmocka_unit_test(test_too_many_tracks),
+        cmocka_unit_test(test_published_again),
+        cmocka_unit_test(test_published_again_with_another_codec),
+        cmocka_unit_test(test_two_of_a_kind),
+        cmocka_unit_test(test_goes_on_in_place),
+        cmocka_unit_test(test_goes_on_in_the_next_part),
+        cmocka_unit_test(test_goes_on_without_media),
+        cmocka_unit_test(test_goes_on_in_a_changed_file),
     };
     return cmocka_run_group_tests_name("recorder/output", tests, NULL, NULL);
 }
