@@ -35,8 +35,9 @@ struct td_recovery {
     struct td_letterbook letters;
     bool tells; /* the thread: what ends now was running when the process died */
     bool resume;
-    GPtrArray *items;  /* of the thread while it runs */
-    GHashTable *rooms; /* control loop: room -> how many wait */
+    GPtrArray *items;   /* of the thread while it runs */
+    GPtrArray *folders; /* names, as they were before anything new began */
+    GHashTable *rooms;  /* control loop: room -> how many wait */
     GThread *thread;
     atomic_bool stop;
     atomic_uint on_their_way;       /* answers for the control loop that it has not run yet */
@@ -248,16 +249,20 @@ static gboolean on_item(gpointer data)
     struct td_resume *resume = item->resume;
     item->resume = NULL;
     struct td_fail fail = {.code = 0};
-    if (resume != NULL &&
-        td_recordings_resume(r->config.recordings, resume, item->request, &fail) < 0) {
-        td_log_line(log_of(r), TD_LOG_ERROR, "event=not_resumed recording=%s text=\"%s\"", item->id,
-                    fail.text);
-        if (td_catalog_post(r->config.recorder->store, close_job, item, r->config.recorder->control,
-                            on_closed, item) == 0)
-            return G_SOURCE_REMOVE;
-    } else if (resume != NULL) {
+    int err = resume != NULL
+                  ? td_recordings_resume(r->config.recordings, resume, item->request, &fail)
+                  : 0;
+    /* Told to stop meanwhile: what is to go on at the next start is left to it. */
+    bool left = err == -TD_E_STATE && r->config.config->on_shutdown == TD_ON_SHUTDOWN_INTERRUPT;
+    if (err < 0)
+        td_log_line(log_of(r), left ? TD_LOG_INFO : TD_LOG_ERROR,
+                    "event=not_resumed recording=%s text=\"%s\"", item->id, fail.text);
+    else if (resume != NULL)
         r->stats.resumed++;
-    }
+    if (err < 0 && !left &&
+        td_catalog_post(r->config.recorder->store, close_job, item, r->config.recorder->control,
+                        on_closed, item) == 0)
+        return G_SOURCE_REMOVE;
     on_closed(item, NULL);
     return G_SOURCE_REMOVE;
 }
@@ -324,21 +329,52 @@ static int count_row(void *ctx, const struct td_catalog_row *row)
     return 0;
 }
 
-static int look_at_folder(void *ctx, const char *name)
+static const char *id_in(const char *name)
 {
-    struct td_recovery *r = ctx;
     const char *mark = NULL;
     for (const char *at = strstr(name, "_rec_"); at != NULL; at = strstr(at + 1, "_rec_"))
         mark = at;
-    if (name[0] == '.' || mark == NULL || strlen(mark + 1) >= TD_ID_MAX)
-        return 0;
-    struct td_catalog_query query = {.id = mark + 1, .limit = 1};
+    return name[0] == '.' || mark == NULL || strlen(mark + 1) >= TD_ID_MAX ? NULL : mark + 1;
+}
+
+static int add_folder(void *ctx, const char *name)
+{
+    struct td_recovery *r = ctx;
+    if (id_in(name) != NULL)
+        g_ptr_array_add(r->folders, g_strdup(name));
+    return 0;
+}
+
+static void list_folders(struct td_recovery *r)
+{
+    char folder[TD_PATH_MAX];
+    int err = td_layout_path(folder, "%s/recordings", r->data_dir);
+    if (err == 0)
+        err = td_fs_list(r->config.recorder->fs, folder, add_folder, r);
+    if (err < 0 && err != -ENOENT)
+        td_log_line(log_of(r), TD_LOG_ERROR, "event=folders_not_read path=%s error=%s", folder,
+                    td_err_name(err));
+}
+
+static int look_at_folder(struct td_recovery *r, const char *name)
+{
+    const char *id = id_in(name);
+    struct td_catalog_query query = {.id = id, .limit = 1};
     int known = td_catalog_each(r->config.catalog, &query, count_row, NULL);
     if (known != 0)
         return known < 0 ? known : 0;
-    struct td_catalog_row row = {
-        .id = mark + 1, .room = "", .folder = name, .request = "", .doc = ""};
+    struct td_catalog_row row = {.id = id, .room = "", .folder = name, .request = "", .doc = ""};
     return add_item(r, &row, false);
+}
+
+/* Killed between making it and the first word in it. 0 when nothing is left of it. */
+static int remove_unused(struct td_fs *fs, const char *folder)
+{
+    char temporary[TD_PATH_MAX];
+    int err = td_layout_path(temporary, "%s/manifest.json.tmp", folder);
+    if (err == 0)
+        err = td_fs_unlink(fs, temporary);
+    return err == 0 || err == -ENOENT ? td_fs_rmdir(fs, folder) : err;
 }
 
 /* True when there is more to do about it. */
@@ -352,6 +388,8 @@ static bool rebuild(struct item *item)
         err = put_manifest(r, folder, false, &final);
     if (err == 0)
         atomic_fetch_add(&r->rebuilt, 1);
+    else if (err == -ENOENT && remove_unused(r->config.recorder->fs, folder) == 0)
+        td_log_line(log_of(r), TD_LOG_INFO, "event=unused_folder_removed folder=%s", item->folder);
     else
         td_log_line(log_of(r), TD_LOG_WARN, "event=folder_left_alone folder=%s error=%s",
                     item->folder, td_err_name(err));
@@ -361,13 +399,11 @@ static bool rebuild(struct item *item)
 static void *run(void *data)
 {
     struct td_recovery *r = data;
-    char folder[TD_PATH_MAX];
-    int err = td_layout_path(folder, "%s/recordings", r->data_dir);
-    if (err == 0)
-        err = td_fs_list(r->config.recorder->fs, folder, look_at_folder, r);
-    if (err < 0 && err != -ENOENT)
-        td_log_line(log_of(r), TD_LOG_ERROR, "event=folders_not_read path=%s error=%s", folder,
-                    td_err_name(err));
+    int err = 0;
+    for (guint i = 0; i < r->folders->len && err == 0; i++)
+        err = look_at_folder(r, g_ptr_array_index(r->folders, i));
+    if (err < 0)
+        td_log_line(log_of(r), TD_LOG_ERROR, "event=folders_not_known error=%s", td_err_name(err));
     for (guint i = 0; i < r->items->len && !atomic_load(&r->stop); i++) {
         struct item *item = g_ptr_array_index(r->items, i);
         r->tells = false;
@@ -400,6 +436,7 @@ int td_recovery_start(const struct td_recovery_config *config, struct td_recover
     r->data_dir = strdup(config->config->data_dir);
     r->items = g_ptr_array_new_with_free_func(free_item_or_null);
     g_mutex_init(&r->putting);
+    r->folders = g_ptr_array_new_with_free_func(g_free);
     r->rooms = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     int err = td_letterbook_init_copy(&r->letters, config->config);
     if (err == 0)
@@ -414,6 +451,7 @@ int td_recovery_start(const struct td_recovery_config *config, struct td_recover
     err = td_recover_live_links(config->recorder->fs, r->data_dir);
     if (err < 0)
         td_log_line(log_of(r), TD_LOG_WARN, "event=live_links error=%s", td_err_name(err));
+    list_folders(r);
     r->thread = g_thread_new("td-recovery", run, r);
     *ret_recovery = r;
     return 0;
@@ -429,6 +467,7 @@ struct td_recovery *td_recovery_free(struct td_recovery *r)
     while (atomic_load(&r->on_their_way) > 0)
         g_main_context_iteration(NULL, TRUE);
     g_ptr_array_free(r->items, TRUE);
+    g_ptr_array_free(r->folders, TRUE);
     g_hash_table_destroy(r->rooms);
     td_letterbook_done(&r->letters);
     g_mutex_clear(&r->putting);

@@ -2,6 +2,7 @@
 #include "recorder/recover.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,6 +61,7 @@ int td_recover_save(struct td_fs *fs, const char *path, const struct td_manifest
 void td_recover_note(struct td_manifest_part *part, const struct td_recover_report *report)
 {
     TD_MANIFEST_SET(part->file, td_layout_name(report->final));
+    TD_MANIFEST_SET(part->format, report->format);
     TD_MANIFEST_SET(part->state, "recovered");
     part->bytes = report->bytes_after;
     part->duration_ms = report->scan.duration_us / TD_US_PER_MS;
@@ -143,10 +145,12 @@ static int close_slots(struct patient *p)
     return first;
 }
 
-static bool exists(struct td_fs *fs, const char *path)
+/* 1, 0, or negative when it cannot be said. */
+static int exists(struct td_fs *fs, const char *path)
 {
     struct td_fs_stat st;
-    return td_fs_stat_path(fs, path, &st) == 0;
+    int r = td_fs_stat_path(fs, path, &st);
+    return r == 0 ? 1 : r == -ENOENT ? 0 : r;
 }
 
 int td_recover_free_name(struct td_fs *fs, const char *final, char ret_path[static TD_PATH_MAX])
@@ -163,10 +167,12 @@ int td_recover_free_name(struct td_fs *fs, const char *final, char ret_path[stat
             r = number == 1 ? td_layout_path(growing, "%.*s.recording%s", base, final, extension)
                             : td_layout_path(growing, "%.*s-%u.recording%s", base, final, number,
                                              extension);
-        if (r < 0)
+        if (r == 0)
+            r = exists(fs, ret_path);
+        if (r == 0)
+            r = exists(fs, growing);
+        if (r <= 0)
             return r;
-        if (!exists(fs, ret_path) && !exists(fs, growing))
-            return 0;
     }
     return -EEXIST;
 }
@@ -179,8 +185,9 @@ static int final_name(struct td_fs *fs, const char *path, char ret_path[static T
         return r;
     if (r == 0)
         return td_layout_path(ret_path, "%s", path);
-    if (!exists(fs, ret_path))
-        return 0;
+    r = exists(fs, ret_path);
+    if (r <= 0)
+        return r;
     char wanted[TD_PATH_MAX];
     memcpy(wanted, ret_path, sizeof(wanted));
     return td_recover_free_name(fs, wanted, ret_path);
@@ -194,21 +201,49 @@ static int publish(struct td_fs *fs, const char *index, const struct td_recover_
         if (r == 0)
             r = td_fs_sync_parent(fs, report->final);
     }
-    if (r < 0 || !exists(fs, index))
+    if (r == 0)
+        r = exists(fs, index);
+    if (r <= 0)
         return r;
     /* After the rename: a crash between the two leaves an index that nobody reads. */
     return td_fs_unlink(fs, index);
 }
 
+/* Reads on, and remembers that it could not. */
+struct probing {
+    const struct td_read_at *media;
+    int error;
+};
+
+static int64_t probe_at(void *ctx, uint64_t offset, void *ret_bytes, size_t len)
+{
+    struct probing *probing = ctx;
+    int64_t n = probing->media->read_at(probing->media->ctx, offset, ret_bytes, len);
+    if (n < 0)
+        probing->error = (int)n;
+    return n;
+}
+
+/* A file that cannot be read is no file without media. */
+static int find_format(const struct patient *p, const struct td_mux_ops **ret_ops)
+{
+    struct probing probing = {.media = &p->input[TD_FILE_MEDIA]};
+    struct td_read_at media = {.read_at = probe_at, .ctx = &probing, .size = probing.media->size};
+    *ret_ops = td_mux_by_content(&media);
+    if (probing.error < 0)
+        return probing.error;
+    return *ret_ops == NULL ? TD_RECOVER_NOTHING : 0;
+}
+
 static int seal(struct patient *p, struct td_recover_report *report)
 {
-    const struct td_mux_ops *ops = td_mux_by_content(&p->input[TD_FILE_MEDIA]);
-    if (ops == NULL)
-        return TD_RECOVER_NOTHING;
+    const struct td_mux_ops *ops = NULL;
+    int r = find_format(p, &ops);
+    if (r != 0)
+        return r;
     report->format = ops->name;
     struct td_op_sink sink = {.emit = apply, .ctx = p};
-    int r =
-        td_mux_seal(ops, &p->input[TD_FILE_MEDIA], &p->input[TD_FILE_INDEX], &sink, &report->scan);
+    r = td_mux_seal(ops, &p->input[TD_FILE_MEDIA], &p->input[TD_FILE_INDEX], &sink, &report->scan);
     if (r < 0)
         return r;
     report->bytes_cut = p->bytes_cut;
@@ -299,6 +334,70 @@ int td_recover_in_place(struct td_fs *fs, const char *path, struct td_recover_re
     return treat(fs, path, false, ret_tail, ret_report);
 }
 
+/* What a finished file holds. */
+static int measure(struct td_fs *fs, const char *path, struct td_manifest_part *part)
+{
+    struct td_recover_report report;
+    int r = treat(fs, path, true, NULL, &report);
+    if (r == TD_RECOVER_LOCKED)
+        return -EAGAIN;
+    if (r < 0 && r != -TD_E_DAMAGED)
+        return r;
+    part->bytes = report.bytes_before;
+    if (r == 0) {
+        TD_MANIFEST_SET(part->format, report.format);
+        part->duration_ms = report.scan.duration_us / TD_US_PER_MS;
+    }
+    return 0;
+}
+
+/* Killed between the last name of a file and the end of its index. */
+static int drop_index(struct td_fs *fs, const char *growing)
+{
+    char index[TD_PATH_MAX];
+    int r = td_layout_path(index, "%s.idx", growing);
+    if (r == 0)
+        r = td_fs_unlink(fs, index);
+    return r == -ENOENT ? 0 : r;
+}
+
+int td_recover_settle(struct td_fs *fs, const char *folder, struct td_manifest_part *part)
+{
+    char growing[TD_PATH_MAX];
+    char final[TD_PATH_MAX];
+    int r = td_layout_path(growing, "%s/%s", folder, part->file);
+    if (r == 0)
+        r = td_layout_is_growing(growing, final);
+    if (r == 1)
+        r = exists(fs, final);
+    if (r == 1) {
+        r = measure(fs, final, part);
+        if (r == 0)
+            r = drop_index(fs, growing);
+        if (r == 0)
+            TD_MANIFEST_SET(part->file, td_layout_name(final));
+        r = r < 0 ? r : 1;
+    }
+    if (r >= 0)
+        TD_MANIFEST_SET(part->state, r == 1 ? "complete" : "failed");
+    return r;
+}
+
+int64_t td_recover_end_us(const struct td_manifest *m)
+{
+    int64_t end_us = TD_MANIFEST_NO_TIME;
+    for (size_t i = 0; i < m->output_count; i++) {
+        for (size_t k = 0; k < m->outputs[i].part_count; k++) {
+            const struct td_manifest_part *part = &m->outputs[i].parts[k];
+            int64_t first_us = part->first_pts_us != TD_MANIFEST_NO_TIME ? part->first_pts_us : 0;
+            int64_t part_us = first_us + part->duration_ms * TD_US_PER_MS;
+            if (strcmp(part->state, "failed") != 0 && part_us > end_us)
+                end_us = part_us;
+        }
+    }
+    return end_us;
+}
+
 /* ---- live links ---- */
 
 struct links {
@@ -340,12 +439,34 @@ struct walk {
     unsigned recovered; /* growing files of this folder */
     unsigned dead;      /* growing files that nobody owns and that hold nothing playable */
     unsigned locked;    /* growing files that a running recorder owns */
-    int64_t kept_ms;
+    int error;          /* the first of a file that could not be recovered */
     void (*each)(void *ctx, const struct td_recover_report *report);
     void *ctx;
 };
 
 static int walk_folder(struct walk *parent, const char *folder);
+
+/* A part that was begun just before the process died: the manifest names its output, not yet it. */
+static struct td_manifest_part *unlisted_part(struct td_manifest *m, const char *name)
+{
+    size_t count = 0;
+    const struct td_mux_ops *const *table = td_mux_table(&count);
+    for (size_t i = 0; i < m->output_count * count; i++) {
+        struct td_manifest_output *output = &m->outputs[i / count];
+        const char *extension = table[i % count]->extension;
+        unsigned number = (unsigned)output->part_count + 1;
+        char growing[TD_PATH_MAX];
+        if (output->name[0] == '\0' ||
+            td_layout_growing(output->name, number, extension, growing) < 0 ||
+            strcmp(growing, name) != 0)
+            continue;
+        struct td_manifest_part part = {.first_pts_us = TD_MANIFEST_NO_TIME};
+        if (td_manifest_add_part(m, i / count, &part) < 0)
+            return NULL;
+        return &output->parts[output->part_count - 1];
+    }
+    return NULL;
+}
 
 /* The part in its folder's manifest gets its final name and measures; one that holds nothing
  * playable keeps its name. */
@@ -358,7 +479,10 @@ static int note_part(struct walk *w, const struct td_recover_report *report, boo
         r = td_recover_load(w->fs, path, &m);
     if (r < 0)
         return r == -ENOENT ? 0 : r;
-    struct td_manifest_part *part = manifest_part(&m, td_layout_name(report->path));
+    const char *name = td_layout_name(report->path);
+    struct td_manifest_part *part = manifest_part(&m, name);
+    if (part == NULL && playable)
+        part = unlisted_part(&m, name);
     if (part != NULL && playable) {
         td_recover_note(part, report);
     } else if (part != NULL) {
@@ -379,13 +503,12 @@ static int recover_entry(struct walk *w, const char *path)
         return 0;
     bool dead = r == TD_RECOVER_NOTHING || r == -TD_E_DAMAGED;
     w->dead += dead;
-    if (r == 0) {
-        w->recovered++;
-        w->kept_ms = report.scan.duration_us / TD_US_PER_MS;
-    }
+    w->recovered += r == 0;
     int noted = (r == 0 || dead) && !w->dry_run ? note_part(w, &report, r == 0) : 0;
     if (report.error == 0)
         report.error = noted;
+    if (report.error < 0 && !dead && w->error == 0)
+        w->error = report.error;
     if (r == TD_RECOVER_NOTHING && noted == 0)
         return 0;
     w->each(w->ctx, &report);
@@ -401,8 +524,8 @@ static int entry(void *ctx, const char *name)
     int r = td_layout_path(path, "%s/%s", w->folder, name);
     if (r == 0)
         r = td_fs_stat_path(w->fs, path, &st);
-    if (r < 0)
-        return 0; /* gone meanwhile, or too deep a name to be ours */
+    if (r < 0) /* gone meanwhile, or too deep a name to be ours */
+        return r == -ENOENT || r == -ENAMETOOLONG ? 0 : r;
     if (st.is_dir)
         return w->depth < TD_RECOVER_DEPTH_MAX ? walk_folder(w, path) : 0;
     size_t len = strlen(name);
@@ -412,58 +535,96 @@ static int entry(void *ctx, const char *name)
     return recover_entry(w, path);
 }
 
-/* Cuts what a kill left of a line; `ret_same` says whether the last whole one is `line`. Size of
- * what is kept, or negative. */
-static int64_t mend_timeline(struct td_fs *fs, int handle, const char *line, size_t len,
-                             bool *ret_same)
+/* Where the last line that ends begins and ends; what a kill left behind it may be long and is no
+ * text. */
+struct last_line {
+    uint64_t end;
+    bool torn;  /* more follows: it is cut there */
+    size_t len; /* 0 = there is none */
+    char bytes[TD_TIMELINE_LINE_MAX];
+};
+
+/* The end of the last whole line before `end`, 0 when there is none. */
+static int64_t line_end(struct td_fs *fs, int handle, uint64_t end)
 {
-    char tail[2 * TD_TIMELINE_LINE_MAX];
-    struct td_fs_stat st;
-    int64_t n = td_fs_fstat(fs, handle, &st);
-    if (n < 0)
-        return n;
-    uint64_t from = st.size > sizeof(tail) ? st.size - sizeof(tail) : 0;
-    n = td_fs_pread(fs, handle, tail, sizeof(tail), from);
-    if (n < 0)
-        return n;
-    size_t kept = (size_t)n;
-    while (kept > 0 && tail[kept - 1] != '\n')
-        kept--;
-    *ret_same = kept >= len && memcmp(tail + kept - len, line, len) == 0 &&
-                (kept == len || tail[kept - len - 1] == '\n');
-    uint64_t size = from + kept;
-    if (kept == 0 && from > 0)
-        return -TD_E_DAMAGED; /* no line is that long */
-    int r = size < st.size ? td_fs_truncate(fs, handle, size) : 0;
-    return r < 0 ? r : (int64_t)size;
+    char block[TD_TIMELINE_LINE_MAX];
+    while (end > 0) {
+        uint64_t from = end > sizeof(block) ? end - sizeof(block) : 0;
+        int64_t n = td_fs_pread(fs, handle, block, (size_t)(end - from), from);
+        if (n < 0)
+            return n;
+        for (size_t at = (size_t)n; at > 0; at--) {
+            if (block[at - 1] == '\n')
+                return (int64_t)(from + at);
+        }
+        end = from;
+    }
+    return 0;
 }
 
-static int append_line(struct td_fs *fs, const char *path, const char *line, size_t len)
+static int find_last_line(struct td_fs *fs, int handle, struct last_line *ret_line)
 {
+    struct td_fs_stat st;
+    int r = td_fs_fstat(fs, handle, &st);
+    int64_t end = r < 0 ? r : line_end(fs, handle, st.size);
+    int64_t before = end > 0 ? line_end(fs, handle, (uint64_t)end - 1) : end;
+    if (before < 0)
+        return (int)before;
+    *ret_line = (struct last_line){.end = (uint64_t)end, .torn = st.size > (uint64_t)end};
+    if (end - before > (int64_t)sizeof(ret_line->bytes))
+        return 0; /* none of ours */
+    int64_t n = td_fs_pread(fs, handle, ret_line->bytes, (size_t)(end - before), (uint64_t)before);
+    if (n < 0)
+        return (int)n;
+    ret_line->len = (size_t)n;
+    return 0;
+}
+
+/* Whether that line says the same already: at the same moment of the recording, whenever it was
+ * written, and whoever wrote it. */
+static bool says_so(const struct last_line *line, const struct td_timeline_event *event)
+{
+    char text[TD_TIMELINE_LINE_MAX + 1];
+    char word[64];
+    memcpy(text, line->bytes, line->len);
+    text[line->len] = '\0';
+    (void)snprintf(word, sizeof(word),
+                   "\"event\":\"%s\",\"pts_ms\":", td_timeline_word(event->kind));
+    const char *at = strstr(text, word);
+    if (at == NULL)
+        return false;
+    long long apart_ms = strtoll(at + strlen(word), NULL, 10) - event->pts_ms;
+    return llabs(apart_ms) * TD_US_PER_MS <= SAME_BREAK_US;
+}
+
+static int append_line(struct td_fs *fs, const char *path, const struct td_timeline_event *event)
+{
+    char text[TD_TIMELINE_LINE_MAX];
+    struct last_line last;
+    int len = td_timeline_line(event, text);
+    if (len < 0)
+        return len;
     int handle =
         td_fs_open(fs, path, TD_FS_READ | TD_FS_WRITE | TD_FS_APPEND | TD_FS_NOFOLLOW, 0644);
     if (handle < 0)
         return handle;
-    bool same = false;
-    int64_t size = mend_timeline(fs, handle, line, len, &same);
-    int r = size < 0 ? (int)size : 0;
-    if (r == 0 && !same)
-        r = td_fs_pwrite_all(fs, handle, line, len, (uint64_t)size);
+    int r = find_last_line(fs, handle, &last);
+    if (r == 0 && last.torn)
+        r = td_fs_truncate(fs, handle, last.end);
+    if (r == 0 && !says_so(&last, event))
+        r = td_fs_pwrite_all(fs, handle, text, (size_t)len, last.end);
     int closed = td_fs_close(fs, handle);
     return r < 0 ? r : closed;
 }
 
 static int note_timeline(struct td_fs *fs, const char *folder, enum td_timeline_kind kind,
-                         int64_t wall_us, int64_t pts_ms)
+                         int64_t wall_us, int64_t pts_us)
 {
     char path[TD_PATH_MAX];
-    char line[TD_TIMELINE_LINE_MAX];
-    struct td_timeline_event event = {.kind = kind, .wall_us = wall_us, .pts_ms = pts_ms};
+    struct td_timeline_event event = {
+        .kind = kind, .wall_us = wall_us, .pts_ms = pts_us / TD_US_PER_MS};
     int r = td_layout_path(path, "%s/timeline.jsonl", folder);
-    if (r < 0)
-        return r;
-    int len = td_timeline_line(&event, line);
-    return len < 0 ? len : append_line(fs, path, line, (size_t)len);
+    return r < 0 ? r : append_line(fs, path, &event);
 }
 
 static bool is_interrupted(const struct td_manifest *m)
@@ -485,12 +646,11 @@ int td_recover_interrupted(struct td_fs *fs, const char *folder, struct td_manif
         .resumed_us = TD_MANIFEST_NO_TIME,
     };
     /* The line first: killed in between, the next run finds it as the last one. */
-    int r =
-        note_timeline(fs, folder, TD_TIMELINE_INTERRUPTED, entry.wall_us, pts_us / TD_US_PER_MS);
+    int r = note_timeline(fs, folder, TD_TIMELINE_INTERRUPTED, entry.wall_us, pts_us);
     if (r < 0)
         return r;
     r = td_manifest_add_break(m, &entry);
-    return r == -TD_E_LIMIT ? 0 : r < 0 ? r : 0;
+    return r < 0 && r != -TD_E_LIMIT ? r : 0;
 }
 
 static bool ended(const struct td_manifest *m)
@@ -500,23 +660,24 @@ static bool ended(const struct td_manifest *m)
 }
 
 /* Killed between a part's last name and the manifest that says so: count of parts set right. */
-static unsigned settle_parts(struct walk *w, struct td_manifest *m)
+static int settle_parts(struct walk *w, struct td_manifest *m)
 {
-    unsigned settled = 0;
+    int settled = 0;
     for (size_t i = 0; i < m->output_count; i++) {
         for (size_t k = 0; k < m->outputs[i].part_count; k++) {
             struct td_manifest_part *part = &m->outputs[i].parts[k];
-            char growing[TD_PATH_MAX];
-            char final[TD_PATH_MAX];
+            char path[TD_PATH_MAX];
             if (strcmp(part->state, "growing") != 0 ||
-                td_layout_path(growing, "%s/%s", w->folder, part->file) < 0 ||
-                td_layout_is_growing(growing, final) != 1 || exists(w->fs, growing))
+                td_layout_path(path, "%s/%s", w->folder, part->file) < 0)
                 continue;
-            bool renamed = exists(w->fs, final);
-            if (renamed)
-                TD_MANIFEST_SET(part->file, td_layout_name(final));
-            TD_MANIFEST_SET(part->state, renamed ? "complete" : "failed");
-            settled += renamed;
+            int r = exists(w->fs, path);
+            if (r == 0)
+                r = td_recover_settle(w->fs, w->folder, part);
+            else if (r == 1)
+                r = 0; /* nothing of ours, or it is another's */
+            if (r < 0)
+                return r;
+            settled += r;
         }
     }
     return settled;
@@ -552,6 +713,52 @@ static void set_ended(struct td_manifest *m)
     m->ended_us = td_clock_wall_us();
 }
 
+static bool is_recovered(const struct td_manifest *m)
+{
+    for (size_t i = 0; i < m->output_count; i++) {
+        for (size_t k = 0; k < m->outputs[i].part_count; k++) {
+            if (strcmp(m->outputs[i].parts[k].state, "recovered") == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Where media ended goes into timeline and manifest. Killed at any point, the next run finds what
+ * is there already. */
+static int note_end(struct walk *w, const char *path, struct td_manifest *m, bool mended)
+{
+    int64_t end_us = td_recover_end_us(m);
+    int r = 0;
+    if (end_us == TD_MANIFEST_NO_TIME)
+        end_us = 0;
+    if (strcmp(m->state, "finishing") != 0) {
+        mended = true; /* by the run before this one, if not by us */
+        r = td_recover_interrupted(w->fs, w->folder, m, end_us);
+        if (r == 0)
+            r = td_recover_save(w->fs, path, m);
+    }
+    if (r == 0 && (mended || is_recovered(m)))
+        r = note_timeline(w->fs, w->folder, TD_TIMELINE_RECOVERED, td_clock_wall_us(), end_us);
+    return r;
+}
+
+static int close_manifest(struct walk *w, const char *path, struct td_manifest *m)
+{
+    int settled = settle_parts(w, m);
+    if (settled < 0)
+        return settled;
+    /* Without a file to recover it may belong to a recorder that has just begun. */
+    if ((unsigned)settled + w->recovered + w->dead == 0 && !w->ours)
+        return 0;
+    bool mended = w->recovered > 0 || settled > 0;
+    int r = mended || is_stored(m) ? note_end(w, path, m, mended) : 0;
+    if (r < 0)
+        return r;
+    set_ended(m);
+    return td_recover_save(w->fs, path, m);
+}
+
 static int close_recording(struct walk *w)
 {
     char path[TD_PATH_MAX];
@@ -561,18 +768,8 @@ static int close_recording(struct walk *w)
         r = td_recover_load(w->fs, path, &m);
     if (r < 0)
         return r == -ENOENT ? 0 : r;
-    /* Without a file to recover it may belong to a recorder that has just begun. */
-    if (!ended(&m) && (settle_parts(w, &m) + w->recovered + w->dead > 0 || w->ours)) {
-        bool media = w->recovered > 0 || is_stored(&m);
-        if (media && strcmp(m.state, "finishing") != 0)
-            r = td_recover_interrupted(w->fs, w->folder, &m, w->kept_ms * TD_US_PER_MS);
-        if (r == 0 && w->recovered > 0)
-            r = note_timeline(w->fs, w->folder, TD_TIMELINE_RECOVERED, td_clock_wall_us(),
-                              w->kept_ms);
-        set_ended(&m);
-        if (r == 0)
-            r = td_recover_save(w->fs, path, &m);
-    }
+    if (!ended(&m))
+        r = close_manifest(w, path, &m);
     td_manifest_done(&m);
     return r;
 }
@@ -590,6 +787,8 @@ static int walk_folder(struct walk *parent, const char *folder)
     };
     int r = td_fs_list(w.fs, folder, entry, &w);
     parent->recovered += w.recovered;
+    if (r == 0 && w.ours) /* ours is not said to have ended before all of it is whole */
+        r = w.locked > 0 ? -EAGAIN : w.error;
     if (r < 0 || w.dry_run || w.locked > 0)
         return r;
     return close_recording(&w);

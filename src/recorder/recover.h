@@ -55,11 +55,17 @@ TD_MUST int td_recover_load(struct td_fs *fs, const char *path, struct td_manife
 TD_MUST int td_recover_save(struct td_fs *fs, const char *path, const struct td_manifest *m);
 /* The part as it is after its file was finished. */
 void td_recover_note(struct td_manifest_part *part, const struct td_recover_report *report);
+/* A part that is said to grow and whose file has no growing name any more: it is whole under its
+ * last one, or was never there. 1, 0, or negative. */
+TD_MUST int td_recover_settle(struct td_fs *fs, const char *folder, struct td_manifest_part *part);
+/* Where what is stored ends, on the recording's time line; TD_MANIFEST_NO_TIME = nothing is. */
+int64_t td_recover_end_us(const struct td_manifest *m);
 /* Media of this recording ended (wall and pts of its manifest): the interruption goes into manifest
  * and timeline, unless it is there already. The manifest is not saved. */
 TD_MUST int td_recover_interrupted(struct td_fs *fs, const char *folder, struct td_manifest *m,
                                    int64_t pts_us);
-/* One recording of ours that does not go on: its files are finished, its manifest says so. */
+/* One recording of ours that does not go on: its files are finished, its manifest says so. -EAGAIN
+ * when a running recorder owns one of them; with any error it may be run again. */
 TD_MUST int td_recover_close(struct td_fs *fs, const char *folder,
                              void (*each)(void *ctx, const struct td_recover_report *report),
                              void *ctx);

@@ -51,27 +51,11 @@ static int64_t part_end_us(const struct td_manifest_part *part)
     return first_us + part->duration_ms * TD_US_PER_MS;
 }
 
-/* Its file has its last name, or is not there at all. */
-static int settle(struct search *s, struct td_manifest_part *part, const char *path)
-{
-    char final[TD_PATH_MAX];
-    struct td_fs_stat st;
-    int r = td_layout_is_growing(path, final);
-    if (r < 0)
-        return r;
-    if (r == 1 && td_fs_stat_path(s->fs, final, &st) == 0) {
-        TD_MANIFEST_SET(part->file, td_layout_name(final));
-        TD_MANIFEST_SET(part->state, "complete");
-    } else {
-        TD_MANIFEST_SET(part->state, "failed");
-    }
-    return 0;
-}
-
 static void repaired(struct search *s, struct td_manifest_part *part, int r,
                      const struct td_recover_report *report)
 {
     if (r == 0) { /* it goes on in place */
+        TD_MANIFEST_SET(part->format, report->format);
         part->bytes = report->bytes_after;
         part->duration_ms = report->scan.duration_us / TD_US_PER_MS;
     } else if (r == TD_RECOVER_FINISHED) {
@@ -83,37 +67,84 @@ static void repaired(struct search *s, struct td_manifest_part *part, int r,
         s->each(s->ctx, report);
 }
 
+/* Only the last part goes on, and under the name that whoever goes on will look for; those before
+ * it were on their way to their last names. */
+static bool may_go_on(const struct td_manifest_output *o, size_t number)
+{
+    const struct td_manifest_part *part = &o->parts[number];
+    const struct td_mux_ops *format = td_mux_by_name(part->format);
+    char growing[TD_PATH_MAX];
+    return number + 1 == o->part_count && format != NULL &&
+           td_layout_growing(o->name, (unsigned)number + 1, format->extension, growing) == 0 &&
+           strcmp(growing, part->file) == 0;
+}
+
+static int mend_file(struct search *s, const char *path, size_t output, bool goes_on,
+                     struct td_recover_report *ret_report)
+{
+    struct td_resume_end *end = &s->resume->ends[output];
+    int r = goes_on ? td_recover_in_place(s->fs, path, ret_report, &end->tail)
+                    : td_recover_file(s->fs, path, false, ret_report);
+    if (r == 0 && goes_on)
+        end->open = true;
+    if (r == TD_RECOVER_LOCKED)
+        return -EAGAIN;
+    return r == 0 && !goes_on ? TD_RECOVER_FINISHED : r;
+}
+
+/* What no manifest says is said by the last write. */
+static void guess_zero(struct search *s, const struct td_manifest_part *part, int64_t written_us)
+{
+    struct td_manifest *m = &s->resume->manifest;
+    if (m->zero_us == TD_MANIFEST_NO_TIME)
+        m->zero_us = written_us - m->paused_us - part_end_us(part);
+}
+
+static int settle(struct search *s, struct td_manifest_part *part)
+{
+    char path[TD_PATH_MAX];
+    struct td_fs_stat st;
+    int r = td_recover_settle(s->fs, s->resume->folder, part);
+    if (r <= 0)
+        return r;
+    r = td_layout_path(path, "%s/%s", s->resume->folder, part->file);
+    if (r == 0)
+        r = td_fs_stat_path(s->fs, path, &st);
+    if (r == 0)
+        guess_zero(s, part, st.mtime_us);
+    return r;
+}
+
 static int mend_part(struct search *s, size_t output, size_t number)
 {
-    struct td_resume *resume = s->resume;
-    struct td_manifest_output *o = &resume->manifest.outputs[output];
+    struct td_manifest_output *o = &s->resume->manifest.outputs[output];
     struct td_manifest_part *part = &o->parts[number];
-    struct td_resume_end *end = &resume->ends[output];
     struct td_recover_report report;
+    struct td_fs_stat st;
     char path[TD_PATH_MAX];
     if (strcmp(part->state, "growing") != 0)
         return 0;
-    struct td_fs_stat st = {.mtime_us = 0};
-    int r = td_layout_path(path, "%s/%s", resume->folder, part->file);
-    if (r < 0)
-        return r;
-    r = td_fs_stat_path(s->fs, path, &st);
-    if (r == -ENOENT)
-        return settle(s, part, path);
+    int r = td_layout_path(path, "%s/%s", s->resume->folder, part->file);
     if (r == 0)
-        r = td_recover_in_place(s->fs, path, &report, &end->tail);
-    if (r == TD_RECOVER_LOCKED)
-        return -EAGAIN;
+        r = td_fs_stat_path(s->fs, path, &st);
+    if (r == -ENOENT)
+        return settle(s, part);
+    if (r == 0)
+        r = mend_file(s, path, output, may_go_on(o, number), &report);
     if (r < 0 && r != -TD_E_DAMAGED)
         return r;
     repaired(s, part, r, &report);
-    if ((r == 0 || r == TD_RECOVER_FINISHED) && resume->manifest.zero_us == TD_MANIFEST_NO_TIME)
-        resume->manifest.zero_us = st.mtime_us - part_end_us(part); /* by its last write, then */
-    if (r != 0)
-        return 0;
-    end->open = number + 1 == o->part_count;
-    media_ended_at(resume, end->tail.newest_us);
+    if (r == 0 || r == TD_RECOVER_FINISHED)
+        guess_zero(s, part, st.mtime_us);
     return 0;
+}
+
+static int64_t ended_us(const struct td_resume *resume, size_t output, size_t number)
+{
+    const struct td_manifest_output *o = &resume->manifest.outputs[output];
+    const struct td_resume_end *end = &resume->ends[output];
+    bool open = end->open && number + 1 == o->part_count;
+    return open ? end->tail.newest_us : part_end_us(&o->parts[number]);
 }
 
 static void name_output(struct td_manifest_output *output)
@@ -129,27 +160,37 @@ static void name_output(struct td_manifest_output *output)
 }
 
 /* A file that was begun just before the process died: the manifest names the output, not yet the
- * part. */
+ * part. 1 when there was one; it may have its last name by now. */
 static int find_unlisted(struct search *s, size_t output)
 {
     struct td_manifest *m = &s->resume->manifest;
     const struct td_manifest_output *o = &m->outputs[output];
+    unsigned number = (unsigned)o->part_count + 1;
     size_t count = 0;
     const struct td_mux_ops *const *table = td_mux_table(&count);
     char base[TD_PATH_MAX];
     int r = td_layout_path(base, "%s/%s", s->resume->folder, o->name);
-    for (size_t i = 0; r == 0 && o->name[0] != '\0' && i < count; i++) {
-        char path[TD_PATH_MAX];
-        struct td_fs_stat st;
-        r = td_layout_growing(base, (unsigned)o->part_count + 1, table[i]->extension, path);
-        if (r < 0 || td_fs_stat_path(s->fs, path, &st) < 0 || !st.is_file)
-            continue;
+    for (size_t i = 0; r == 0 && o->name[0] != '\0' && i < 2 * count; i++) {
+        const struct td_mux_ops *format = table[i / 2];
         struct td_manifest_part part = {.first_pts_us = TD_MANIFEST_NO_TIME};
-        TD_MANIFEST_SET(part.file, td_layout_name(path));
-        TD_MANIFEST_SET(part.format, table[i]->name);
+        struct td_fs_stat st;
+        char growing[TD_PATH_MAX];
+        char final[TD_PATH_MAX];
+        r = td_layout_growing(base, number, format->extension, growing);
+        if (r == 0)
+            r = td_layout_final(base, number, format->extension, final);
+        if (r == 0)
+            r = td_fs_stat_path(s->fs, i % 2 == 0 ? growing : final, &st);
+        if (r == -ENOENT || (r == 0 && !st.is_file)) {
+            r = 0;
+            continue;
+        }
+        TD_MANIFEST_SET(part.file, td_layout_name(growing));
+        TD_MANIFEST_SET(part.format, format->name);
         TD_MANIFEST_SET(part.state, "growing");
-        r = td_manifest_add_part(m, output, &part);
-        return r < 0 ? r : 0;
+        if (r == 0)
+            r = td_manifest_add_part(m, output, &part);
+        return r < 0 ? r : 1;
     }
     return r;
 }
@@ -158,18 +199,18 @@ static int mend(struct search *s)
 {
     struct td_manifest *m = &s->resume->manifest;
     for (size_t i = 0; i < m->output_count; i++) {
+        int r = 0;
         name_output(&m->outputs[i]);
-        int found = find_unlisted(s, i);
-        if (found < 0)
-            return found;
-        for (size_t k = 0; k < m->outputs[i].part_count; k++) {
-            const struct td_manifest_part *part = &m->outputs[i].parts[k];
-            int r = mend_part(s, i, k);
-            if (r < 0)
-                return r;
-            if (!s->resume->ends[i].open && strcmp(part->state, "failed") != 0)
-                media_ended_at(s->resume, part_end_us(part));
+        do {
+            r = find_unlisted(s, i);
+        } while (r == 1);
+        for (size_t k = 0; k < m->outputs[i].part_count && r == 0; k++) {
+            r = mend_part(s, i, k);
+            if (r == 0 && strcmp(m->outputs[i].parts[k].state, "failed") != 0)
+                media_ended_at(s->resume, ended_us(s->resume, i, k));
         }
+        if (r < 0)
+            return r;
     }
     return 0;
 }

@@ -80,7 +80,9 @@ void td_session_maybe_end(struct td_session *s)
     s->source = td_source_free(s->source);
     td_session_watch_sidecars(s);
     if (s->leaving) {
-        td_chronicle_interrupted(&s->chronicle, td_clock_wall_us(), s->stats.pts_us, "shutdown");
+        if (s->media_seen)
+            td_chronicle_interrupted(&s->chronicle, td_clock_wall_us(), s->stats.pts_us,
+                                     "shutdown");
         td_session_save(s);
     } else {
         s->chronicle.manifest.ended_us = td_clock_wall_us();
@@ -173,6 +175,8 @@ int td_session_pause(struct td_session *s, const char *reason)
     s->reason = reason;
     if (s->state != TD_SESSION_INTERRUPTED)
         td_session_enter(s, TD_SESSION_PAUSED);
+    else
+        td_session_changed(s); /* it comes back as paused, also after a crash */
     return 0;
 }
 
@@ -191,6 +195,8 @@ int td_session_resume(struct td_session *s)
     td_fail_clear(&s->fail);
     if (s->state == TD_SESSION_PAUSED)
         td_session_enter(s, s->media_seen ? TD_SESSION_RECORDING : TD_SESSION_WAITING);
+    else
+        td_session_changed(s);
     return 0;
 }
 

@@ -95,9 +95,11 @@ static void watch_numbers(struct td_session *s)
 {
     if (td_session_stopping(s))
         return;
-    unsigned alarms = s->state == TD_SESSION_RECORDING
-                          ? td_watchdog_check(&s->watchdog, &s->stats, td_clock_now_us())
-                          : 0;
+    unsigned alarms = 0;
+    if (s->state == TD_SESSION_RECORDING)
+        alarms = td_watchdog_check(&s->watchdog, &s->stats, td_clock_now_us());
+    else
+        s->watchdog = (struct td_watchdog){.grown_us = 0}; /* nothing has to grow */
     if ((alarms & TD_ALARM_DISK_SLOW) != 0)
         alarm(s, TD_TIMELINE_DISK_SLOW, "no_disk_write");
     if ((alarms & TD_ALARM_NOT_GROWING) != 0)
@@ -116,7 +118,10 @@ static void watch_numbers(struct td_session *s)
 static void on_stats(void *ctx, const struct td_capture_stats *stats)
 {
     struct td_session *s = ctx;
+    int64_t pts_us = s->stats.pts_us;
     s->stats = *stats;
+    if (s->stats.pts_us < pts_us)
+        s->stats.pts_us = pts_us; /* of another process, before anything is stored again */
     s->stats.bytes += s->bytes_before;
     s->stats.written_bytes += s->bytes_before;
     s->stats.synced_bytes += s->bytes_before;

@@ -109,16 +109,31 @@ static int64_t resumed_zero_us(const struct td_resume *resume)
     return now_us - pts_us;
 }
 
+/* What is wrong with the manifest is known before anything runs. */
+static int adopt_names(struct td_session *s)
+{
+    const struct td_manifest *m = &s->config.resume->manifest;
+    int r = 0;
+    for (size_t i = 0; i < m->output_count && r == 0; i++) {
+        const struct td_manifest_output *output = &m->outputs[i];
+        char base[TD_PATH_MAX];
+        r = td_layout_path(base, "%s/%s", s->folder, output->name);
+        if (r == 0 && strchr(output->name, '/') != NULL)
+            r = -TD_E_DAMAGED;
+        if (r == 0)
+            r = td_roster_adopt(&s->roster, output->participant,
+                                strcmp(output->role, "screen") == 0, output->name);
+    }
+    return r;
+}
+
 static int adopt_output(struct td_session *s, unsigned index)
 {
     const struct td_resume *resume = s->config.resume;
     const struct td_manifest_output *output = &resume->manifest.outputs[index];
     const struct td_resume_end *end = &resume->ends[index];
-    int r = td_roster_adopt(&s->roster, output->participant, strcmp(output->role, "screen") == 0,
-                            output->name);
     char base[TD_PATH_MAX];
-    if (r == 0)
-        r = td_layout_path(base, "%s/%s", s->folder, output->name);
+    int r = td_layout_path(base, "%s/%s", s->folder, output->name);
     if (r < 0)
         return r;
     size_t parts = output->part_count;
@@ -138,15 +153,13 @@ static int adopt_output(struct td_session *s, unsigned index)
     return td_capture_add_output(s->capture, &config);
 }
 
-/* The session has its capture and takes the manifest over. */
+/* The session has its capture and takes the manifest over. Negative: it must end. */
 static int adopt(struct td_session *s)
 {
     struct td_resume *resume = s->config.resume;
     int r = 0;
     for (size_t i = 0; i < resume->manifest.output_count && r == 0; i++)
         r = adopt_output(s, (unsigned)i);
-    if (r < 0)
-        return r;
     td_manifest_done(&s->chronicle.manifest);
     s->chronicle.manifest = resume->manifest;
     td_manifest_init(&resume->manifest);
@@ -154,12 +167,22 @@ static int adopt(struct td_session *s)
     s->media_seen = resume->last_wall_us != TD_MANIFEST_NO_TIME;
     s->stats.pts_us = resume->last_pts_us;
     s->paused = s->chronicle.manifest.paused;
+    if (s->paused && strcmp(s->chronicle.manifest.reason, "disk") == 0)
+        s->reason = "disk"; /* whoever finds space lets it go on */
     s->state = TD_SESSION_INTERRUPTED;
     s->ever_accepted = true;
     s->somebody_came = true;
     s->lost_us = td_clock_now_us();
     s->lost_why = "interrupted";
-    return 0;
+    return r;
+}
+
+static void go_on(struct td_session *s)
+{
+    int r = adopt(s);
+    s->config.resume = td_resume_free(s->config.resume);
+    if (r < 0) /* the media loop knows us: it ends as others do */
+        td_session_fail(s, "internal", r, td_err_text(r));
 }
 
 int td_session_new(const struct td_session_config *config, struct td_fail *ret_fail,
@@ -167,8 +190,10 @@ int td_session_new(const struct td_session_config *config, struct td_fail *ret_f
 {
     assert((config->file_base != NULL) != (config->data_dir != NULL));
     struct td_session *s = calloc(1, sizeof(*s));
-    if (s == NULL)
+    if (s == NULL) {
+        td_resume_free(config->resume);
         return td_fail_set(ret_fail, -ENOMEM, "Out of memory.");
+    }
     s->config = *config;
     s->reason = "";
     size_t limit = config->memory_limit_bytes != 0 ? config->memory_limit_bytes
@@ -192,15 +217,17 @@ int td_session_new(const struct td_session_config *config, struct td_fail *ret_f
     if (r == 0 && (r = td_roster_init(&s->roster, config->file_base != NULL, config->participant,
                                       config->track)) < 0)
         (void)td_fail_set(ret_fail, r, "Out of memory.");
+    if (r == 0 && config->resume != NULL && (r = adopt_names(s)) < 0)
+        (void)td_fail_set(ret_fail, r, "The recording cannot go on: %s.", td_err_text(r));
     if (r == 0 && (r = td_capture_new(&capture, &s->capture)) < 0)
         (void)td_fail_set(ret_fail, r, "The recording cannot start: %s.", td_err_text(r));
-    if (r == 0 && config->resume != NULL && (r = adopt(s)) < 0)
-        (void)td_fail_set(ret_fail, r, "The recording cannot go on: %s.", td_err_text(r));
     if (r < 0) {
+        td_resume_free(s->config.resume);
         td_session_free(s);
         return r;
     }
-    s->config.resume = td_resume_free(s->config.resume);
+    if (config->resume != NULL)
+        go_on(s);
     td_session_save(s);
     *ret_session = s;
     return 0;

@@ -79,6 +79,13 @@ void td_session_choose(struct td_session *s)
 
 /* ---- source ---- */
 
+static void back_in_pause(struct td_session *s)
+{
+    if (!s->storage_failed) /* what the old source said is past */
+        td_fail_clear(&s->fail);
+    td_session_enter(s, TD_SESSION_PAUSED);
+}
+
 static void on_accepted(void *ctx, const char *room_sid, const char *room_name)
 {
     struct td_session *s = ctx;
@@ -100,7 +107,7 @@ static void on_accepted(void *ctx, const char *room_sid, const char *room_name)
     if (s->state == TD_SESSION_STARTING)
         td_session_enter(s, TD_SESSION_WAITING);
     else if (s->state == TD_SESSION_INTERRUPTED && s->paused)
-        td_session_enter(s, TD_SESSION_PAUSED);
+        back_in_pause(s);
     else if (s->state == TD_SESSION_INTERRUPTED && !s->media_seen)
         td_session_enter(s, TD_SESSION_WAITING);
 }
@@ -231,10 +238,13 @@ void td_session_detached(void *ctx, struct td_source *source)
 /* Media is stored again. */
 void td_session_found(struct td_session *s, int64_t pts_us)
 {
+    if (s->lost_us != 0)
+        return; /* the last of a source that is gone */
     td_chronicle_recovered(&s->chronicle, pts_us);
+    if (s->state != TD_SESSION_INTERRUPTED)
+        return;
     td_fail_clear(&s->fail);
-    if (s->state == TD_SESSION_INTERRUPTED)
-        td_session_enter(s, TD_SESSION_RECORDING);
+    td_session_enter(s, TD_SESSION_RECORDING);
 }
 
 void td_session_watch_lost(struct td_session *s)

@@ -22,8 +22,17 @@ static int sink_emit(void *ctx, const struct td_file_op *op)
         return -TD_E_USAGE;
     }
     /* A sync orders all of the spool's files, not only the one it names. */
-    return op->kind == TD_OP_SYNC ? td_spool_sync_handles(sink->fs, sink->spool)
-                                  : td_fs_apply(sink->fs, sink->spool->handle[op->file], op);
+    if (op->kind == TD_OP_SYNC) {
+        return td_spool_sync_handles(sink->fs, sink->spool);
+    }
+    int handle = sink->spool->handle[op->file];
+    int r = td_fs_apply(sink->fs, handle, op);
+    if (r < 0 && op->kind == TD_OP_APPEND) {
+        /* What a full disk took of it would be a torn end. */
+        int undone = td_fs_truncate(sink->fs, handle, op->offset);
+        return undone < 0 ? undone : r;
+    }
+    return r;
 }
 
 static int finisher_seal(struct td_finisher *f, struct td_spool *spool)

@@ -60,8 +60,8 @@ def test_time_stands_still(tapedeck, tmp_path, codec, extension, record_property
     pictures = media.packets(path, "video")
     begin = min(time for kind in ("video", "audio") for time, _ in media.packets(path, kind))
     join = begin + resumed["pts_ms"] / 1000
-    first = min((p for p in pictures if p[0] >= join), key=lambda p: p[0])
-    assert first[1] and first[0] - join < 0.05, f"the join at {join} is not at a key frame: {first}"
+    near = [time for time, key in pictures if key and abs(time - join) < 0.025]
+    assert near, f"the join at {join} is not at a key frame: {pictures}"
     gaps = [b[0] - a[0] for a, b in zip(pictures, pictures[1:])]
     assert max(gaps) < 0.15, f"time ran while it was paused: {max(gaps)}"
     seen, code = killing.verify(tapedeck, path)

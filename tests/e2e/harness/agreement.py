@@ -2,6 +2,7 @@
 """Do the catalogue, the manifests, the API, the timelines and the files on disk tell the same? Each
 function returns the sentences in which they do not. For a daemon that lives and records nothing."""
 
+import contextlib
 import glob
 import json
 import os
@@ -18,7 +19,9 @@ PART = (("bytes", "bytes"), ("duration_ms", "duration_ms"), ("state", "state"))
 
 def rows(data):
     """What the catalogue holds, oldest first, read beside the daemon."""
-    with sqlite3.connect(f"file:{data}/catalog.db?mode=ro", uri=True, timeout=20) as db:
+    # Closed at once: a copy of the files made in this process would drop the locks of a connection.
+    with contextlib.closing(sqlite3.connect(f"file:{data}/catalog.db?mode=ro", uri=True,
+                                            timeout=20)) as db:
         found = db.execute(f"SELECT {', '.join(COLUMNS)} FROM recordings ORDER BY started_us, id")
         return [dict(zip(COLUMNS, row)) for row in found]
 

@@ -257,6 +257,12 @@ static void put_slice_header(struct reel *reel, bool key)
     memcpy(bytes + at, key ? (const uint8_t[]){0x88, 0x81} : (const uint8_t[]){0x9b, 0x81}, 2);
 }
 
+/* RFC 6386 section 9.1: a first partition that fits the frame. */
+static void put_frame_tag(struct reel *reel)
+{
+    memcpy(reel->bytes.data + 1, (const uint8_t[]){0x02, 0x00}, 2);
+}
+
 void puppet_frame(struct puppet *p, uint32_t handle, int64_t ms, bool key)
 {
     struct puppet_track *t = track_of(p, handle);
@@ -264,12 +270,14 @@ void puppet_frame(struct puppet *p, uint32_t handle, int64_t ms, bool key)
     reel_init(&reel);
     if (t->codec == TD_CODEC_OPUS)
         reel_add_opus(&reel, 0, 0, 80, (uint64_t)ms + 1);
-    if (t->codec == TD_CODEC_H264)
+    else if (t->codec == TD_CODEC_H264)
         reel_add_h264(&reel, 0, 0, key, false, VIDEO_BYTES, (uint64_t)ms + 1);
+    else
+        reel_add_vp8(&reel, 0, 0, key, false, VIDEO_BYTES, (uint64_t)ms + 1);
     if (t->codec == TD_CODEC_H264)
         put_slice_header(&reel, key);
     else if (t->codec == TD_CODEC_VP8)
-        reel_add_vp8(&reel, 0, 0, key, false, VIDEO_BYTES, (uint64_t)ms + 1);
+        put_frame_tag(&reel);
     struct td_frame frame = reel_frame(&reel, 0);
     frame.rtp_timestamp = (uint32_t)(ms * (t->codec == TD_CODEC_OPUS ? 48 : 90));
     struct feeder feeder = {.p = p, .at_us = p->origin_us + ms * TD_US_PER_MS};
@@ -282,10 +290,11 @@ void puppet_play(struct puppet *p, uint32_t audio, uint32_t video, int64_t from_
                  bool key)
 {
     for (int64_t ms = from_ms; ms < to_ms; ms += 20) {
-        if (audio != 0)
-            puppet_frame(p, audio, ms, true);
+        /* The picture first: sound that is old already would not wait for it. */
         if (video != 0 && (ms - from_ms) % 40 == 0)
             puppet_frame(p, video, ms, key && ms == from_ms);
+        if (audio != 0)
+            puppet_frame(p, audio, ms, true);
     }
 }
 
@@ -340,14 +349,14 @@ void puppet_hear(struct puppet *p)
     (void)td_mailbox_drain(p->control);
 }
 
-static void hear_once(struct puppet *p)
+void puppet_hear_once(struct puppet *p)
 {
     struct pollfd polled = {.fd = td_mailbox_fd(p->control), .events = POLLIN};
     assert_int_equal(poll(&polled, 1, WAIT_MS), 1); /* reports come each 250 ms */
     puppet_hear(p);
 }
 
-static unsigned count_text(const char *lines, const char *text)
+unsigned puppet_count_lines(const char *lines, const char *text)
 {
     unsigned count = 0;
     while (*lines != '\0') {
@@ -362,7 +371,7 @@ static unsigned count_text(const char *lines, const char *text)
 
 unsigned puppet_lines(const struct puppet *p, const char *text)
 {
-    return count_text(p->lines, text);
+    return puppet_count_lines(p->lines, text);
 }
 
 #define WAIT(p, condition)                                                                         \
@@ -372,7 +381,7 @@ unsigned puppet_lines(const struct puppet *p, const char *text)
         while (!(condition)) {                                                                     \
             if (td_clock_now_us() > until_us)                                                      \
                 fail_msg("waited in vain; states: %s\n%s", (p)->states, (p)->lines);               \
-            hear_once(p);                                                                          \
+            puppet_hear_once(p);                                                                   \
         }                                                                                          \
     } while (0)
 
@@ -394,7 +403,7 @@ void puppet_wait_frames(struct puppet *p, uint64_t frames)
 void puppet_wait_ended(struct puppet *p)
 {
     while (p->ended == 0)
-        hear_once(p);
+        puppet_hear_once(p);
 }
 
 struct td_session_status puppet_status(const struct puppet *p)
@@ -436,7 +445,7 @@ unsigned puppet_timeline(const struct puppet *p, const char *text)
     size_t len = 0;
     assert_int_equal(td_layout_path(path, "%s/timeline.jsonl", p->folder), 0);
     char *lines = file_read(path, &len);
-    unsigned count = count_text(lines, text);
+    unsigned count = puppet_count_lines(lines, text);
     free(lines);
     return count;
 }

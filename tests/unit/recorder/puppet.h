@@ -118,10 +118,14 @@ void puppet_hear(struct puppet *p);
 /* Until the timeline has `count` lines that hold `text`. */
 void puppet_wait_lines(struct puppet *p, const char *text, unsigned count);
 void puppet_wait_state(struct puppet *p, enum td_session_state state);
+/* Until anything is heard: numbers come four times a second. */
+void puppet_hear_once(struct puppet *p);
 /* Until so many frames were stored. */
 void puppet_wait_frames(struct puppet *p, uint64_t frames);
 void puppet_wait_ended(struct puppet *p);
 unsigned puppet_lines(const struct puppet *p, const char *text);
+/* Lines of `lines` that hold `text`; each must be whole. */
+unsigned puppet_count_lines(const char *lines, const char *text);
 struct td_session_status puppet_status(const struct puppet *p);
 /* Stops it, and waits for the end. */
 void puppet_stop(struct puppet *p);
