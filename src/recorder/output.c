@@ -305,6 +305,8 @@ static int next_part(struct td_output *o, struct slot *slot, const struct td_fra
         other->wait_key = true;
         td_track_want_key(other->track);
     }
+    if (frame->pts_us > o->stats.pts_us)
+        o->stats.pts_us = frame->pts_us; /* where the new one begins */
     bool video = slot->kind == TD_MEDIA_VIDEO;
     return begin_part(o, video ? slot : NULL, video ? frame : NULL);
 }

@@ -21,6 +21,15 @@ static void make(struct td_manifest *m)
     m->started_us = INT64_C(1795253400123000); /* 2026-11-21T09:30:00.123Z */
     m->ended_us = INT64_C(1795257000000000);
     m->zero_us = INT64_C(1795253400456789);
+    m->paused_us = INT64_C(61000001);
+    m->paused = true;
+    TD_MANIFEST_SET(m->source, "livekit");
+    assert_int_equal(td_manifest_set_request(m, "{\"room\":\"\u00e4\"}"), 0);
+    struct td_manifest_break entry = {.wall_us = INT64_C(1795253500000000), .pts_us = 99543211};
+    for (int i = 0; i < 11; i++) {
+        entry.resumed_us = i == 10 ? TD_MANIFEST_NO_TIME : entry.pts_us + i;
+        assert_int_equal(td_manifest_add_break(m, &entry), i);
+    }
     struct td_manifest_track track = {.offset_us = -1500};
     TD_MANIFEST_SET(track.participant, "alice");
     TD_MANIFEST_SET(track.name, "Alice A.");
@@ -40,6 +49,7 @@ static void make(struct td_manifest *m)
     struct td_manifest_output output = {.parts = &part, .part_count = 1};
     TD_MANIFEST_SET(output.participant, "alice");
     TD_MANIFEST_SET(output.role, "av");
+    TD_MANIFEST_SET(output.name, "alice-2");
     assert_int_equal(td_manifest_add_output(m, &output), 0);
     output.part_count = 0;
     assert_int_equal(td_manifest_add_output(m, &output), 1);
@@ -62,6 +72,18 @@ static void assert_same(const struct td_manifest *a, const struct td_manifest *b
     assert_true(a->started_us == b->started_us);
     assert_true(a->ended_us == b->ended_us);
     assert_true(a->zero_us == b->zero_us);
+    assert_true(a->paused_us == b->paused_us);
+    assert_int_equal(a->paused, b->paused);
+    assert_string_equal(a->source, b->source);
+    assert_true((a->request == NULL) == (b->request == NULL));
+    if (a->request != NULL)
+        assert_string_equal(a->request, b->request);
+    assert_int_equal(a->break_count, b->break_count);
+    for (size_t i = 0; i < a->break_count; i++) {
+        assert_true(a->breaks[i].wall_us == b->breaks[i].wall_us);
+        assert_true(a->breaks[i].pts_us == b->breaks[i].pts_us);
+        assert_true(a->breaks[i].resumed_us == b->breaks[i].resumed_us);
+    }
     assert_int_equal(a->track_count, b->track_count);
     for (size_t i = 0; i < a->track_count; i++) {
         assert_string_equal(a->tracks[i].participant, b->tracks[i].participant);
@@ -78,6 +100,7 @@ static void assert_same(const struct td_manifest *a, const struct td_manifest *b
         const struct td_manifest_output *y = &b->outputs[i];
         assert_string_equal(x->participant, y->participant);
         assert_string_equal(x->role, y->role);
+        assert_string_equal(x->name, y->name);
         assert_int_equal(x->part_count, y->part_count);
         for (size_t k = 0; k < x->part_count; k++) {
             assert_string_equal(x->parts[k].file, y->parts[k].file);
@@ -120,6 +143,9 @@ static void test_empty(void **state)
     size_t len = 0;
     assert_int_equal(td_manifest_write(&m, &text, &len), 0);
     assert_null(strstr(text, "started"));
+    assert_null(strstr(text, "paused"));
+    assert_null(strstr(text, "request"));
+    assert_non_null(strstr(text, "\"interruptions\": []"));
     struct td_manifest back;
     assert_int_equal(td_manifest_read(text, len, &back), 0);
     assert_same(&m, &back);
@@ -170,6 +196,60 @@ static void test_tolerant(void **state)
     assert_int_equal(m.outputs[0].part_count, 2);
     assert_int_equal(m.outputs[0].parts[0].bytes, 0);
     td_manifest_done(&m);
+}
+
+/* What an older version wrote has none of these, and what is there may be of another kind. */
+static void test_interruptions(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t count;
+        int64_t pts_us;
+        int64_t resumed_us;
+        bool paused;
+    } rows[] = {
+        {"", 0, 0, 0, false},
+        {",\"interruptions\":7,\"paused\":1,\"paused_us\":\"x\"", 0, 0, 0, false},
+        {",\"interruptions\":{\"t\":1},\"paused\":\"true\"", 0, 0, 0, false},
+        {",\"interruptions\":[{}],\"paused\":true", 1, 0, TD_MANIFEST_NO_TIME, true},
+        {",\"interruptions\":[{\"pts_us\":5,\"resumed_us\":null}]", 1, 5, TD_MANIFEST_NO_TIME,
+         false},
+        {",\"interruptions\":[{\"pts_us\":5,\"resumed_us\":6,\"why\":\"x\"}],\"paused\":false", 1,
+         5, 6, false},
+        {",\"request\":{\"room\":\"x\"}", 0, 0, 0, false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char text[256];
+        struct td_manifest m;
+        int n = snprintf(text, sizeof(text), "{\"format\":1%s}", rows[i].text);
+        assert_int_equal(td_manifest_read(text, (size_t)n, &m), 0);
+        assert_int_equal(m.break_count, rows[i].count);
+        assert_int_equal(m.paused, rows[i].paused);
+        assert_true(m.paused_us == 0);
+        assert_null(m.request);
+        if (m.break_count > 0) {
+            assert_true(m.breaks[0].wall_us == TD_MANIFEST_NO_TIME);
+            assert_true(m.breaks[0].pts_us == rows[i].pts_us);
+            assert_true(m.breaks[0].resumed_us == rows[i].resumed_us);
+        }
+        td_manifest_done(&m);
+    }
+}
+
+/* The last one counts; nothing is kept of the others. */
+static void test_request(void **state)
+{
+    (void)state;
+    struct td_manifest m;
+    td_manifest_init(&m);
+    assert_int_equal(td_manifest_set_request(&m, "{\"a\":1}"), 0);
+    assert_int_equal(td_manifest_set_request(&m, "{}"), 0);
+    assert_string_equal(m.request, "{}");
+    td_manifest_done(&m);
+    assert_null(m.request);
+    assert_int_equal(m.break_count, 0);
+    td_manifest_done(&m); /* harmless */
 }
 
 static void test_refused(void **state)
@@ -233,6 +313,22 @@ static void test_limits(void **state)
         assert_int_equal(td_manifest_add_part(&m, 3, &part), i);
     }
     assert_int_equal(td_manifest_add_part(&m, 3, &part), -TD_E_LIMIT);
+    struct td_manifest_break entry = {.pts_us = 0};
+    for (unsigned i = 0; i < TD_MANIFEST_BREAKS_MAX; i++) {
+        assert_int_equal(td_manifest_add_break(&m, &entry), i);
+    }
+    assert_int_equal(td_manifest_add_break(&m, &entry), -TD_E_LIMIT);
+    assert_int_equal(m.break_count, TD_MANIFEST_BREAKS_MAX);
+    /* All of it at once is still a manifest. */
+    char *text = NULL;
+    size_t len = 0;
+    struct td_manifest back;
+    assert_int_equal(td_manifest_write(&m, &text, &len), 0);
+    assert_int_equal(td_manifest_read(text, len, &back), 0);
+    assert_int_equal(back.break_count, TD_MANIFEST_BREAKS_MAX);
+    assert_int_equal(back.output_count, TD_MANIFEST_OUTPUTS_MAX);
+    free(text);
+    td_manifest_done(&back);
     td_manifest_done(&m);
 }
 
@@ -266,10 +362,11 @@ static void test_set(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_times),      cmocka_unit_test(test_tolerant),
-        cmocka_unit_test(test_refused),    cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_limits),     cmocka_unit_test(test_set),
+        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_times),         cmocka_unit_test(test_tolerant),
+        cmocka_unit_test(test_refused),       cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_limits),        cmocka_unit_test(test_set),
+        cmocka_unit_test(test_interruptions), cmocka_unit_test(test_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

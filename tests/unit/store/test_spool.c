@@ -432,6 +432,8 @@ static void test_finish_in_place(void **state)
     char path[TD_PATH_MAX];
     assert_content(fixture_path(f, "a.recording.mkv", path), "0123456789", 10);
     assert_int_equal(folder_count(f->disk), 1);
+    assert_false(f->heard.report.renamed);
+    assert_int_equal(f->heard.report.bytes, 10);
 }
 
 static void test_final_exists(void **state)
@@ -448,6 +450,8 @@ static void test_final_exists(void **state)
         final_name(&finish, path);
         close_and_wait(f, s, &finish);
         assert_int_equal(f->heard.report.error, replace == 1 ? 0 : -EEXIST);
+        assert_int_equal(f->heard.report.renamed, replace == 1);
+        assert_int_equal(f->heard.report.bytes, 10);
         assert_content(path, replace == 1 ? "0123456789" : "old", replace == 1 ? 10 : 3);
         assert_int_equal(file_exists(growing), replace == 0);
         if (replace == 0) {
@@ -468,6 +472,7 @@ static void test_seal_fails(void **state)
     final_name(&finish, fixture_path(f, "a.mkv", path));
     close_and_wait(f, s, &finish);
     assert_int_equal(f->heard.report.error, -TD_E_DAMAGED);
+    assert_false(f->heard.report.renamed);
     assert_false(file_exists(path));
     assert_true(file_exists(fixture_path(f, "a.recording.mkv", path)));
     assert_true(file_exists(fixture_path(f, "a.recording.mkv.idx", path)));
