@@ -229,12 +229,63 @@ static void test_environment(void **state)
     assert_int_equal(unsetenv(ENVIRONMENT), 0);
 }
 
+/* A secret leaves the command line, and whoever needs it keeps it. */
+static void test_hidden(void **state)
+{
+    (void)state;
+    static char word[] = "--text=a secret";
+    char *copy = NULL;
+    const char *value = strchr(word, '=') + 1;
+    assert_int_equal(td_options_hide(&value, &copy), 0);
+    assert_string_equal(word, "--text=********");
+    assert_string_equal(value, "a secret");
+    assert_ptr_equal(value, copy);
+    free(copy);
+}
+
+/* Out of the environment too; the others there are as they were. */
+static void test_hidden_in_the_environment(void **state)
+{
+    (void)state;
+    static const char *const none[ARGS_MAX] = {NULL};
+    struct values v = {.text = NULL};
+    char *copy = NULL;
+    assert_int_equal(setenv(ENVIRONMENT, "secret", 1), 0);
+    assert_int_equal(parse(none, &v, NULL), 0);
+    assert_int_equal(td_options_hide(&v.text, &copy), 0);
+    assert_string_equal(v.text, "secret");
+    assert_string_equal(getenv(ENVIRONMENT), "******");
+    free(copy);
+    assert_int_equal(unsetenv(ENVIRONMENT), 0);
+}
+
+static void test_nothing_to_hide(void **state)
+{
+    (void)state;
+    static char empty[] = "";
+    static char stale;
+    char *copy = &stale;
+    const char *value = NULL;
+    assert_int_equal(td_options_hide(&value, &copy), 0);
+    assert_null(value);
+    assert_null(copy); /* free() may be called all the same */
+    value = empty;
+    assert_int_equal(td_options_hide(&value, &copy), 0);
+    assert_string_equal(value, "");
+    free(copy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),      cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_positional),  cmocka_unit_test(test_help),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_positional),
+        cmocka_unit_test(test_help),
         cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_hidden),
+        cmocka_unit_test(test_hidden_in_the_environment),
+        cmocka_unit_test(test_nothing_to_hide),
     };
     return cmocka_run_group_tests_name("cli/options", tests, NULL, NULL);
 }
