@@ -43,7 +43,8 @@ struct td_recording {
     bool hold;
     bool unproven; /* resumed just now: it may be what kills the daemon at its start */
     bool settled;
-    bool gone; /* nothing follows any more */
+    bool gone; /* nothing follows any more … */
+    bool left; /* … for this process: another one goes on with it */
 };
 
 struct td_recordings {
@@ -209,7 +210,7 @@ static void on_written(void *ctx, const char *id, json_t *doc, bool final, int e
         if (r->observers[i].changed != NULL)
             r->observers[i].changed(r->observers[i].ctx, recording, doc, final);
     }
-    if (final || (recording->gone && strcmp(recording->state, "interrupted") == 0))
+    if (final || (recording->left && strcmp(recording->state, "interrupted") == 0))
         forget(r, recording);
     finish(r);
 }
@@ -281,6 +282,7 @@ static void on_ended(void *ctx, struct td_session *session)
     td_session_status(session, &s);
     recording->whip = NULL;
     recording->gone = true;
+    recording->left = s.left;
     recording->last = td_document_session(session, recording->hold);
     if (s.left)
         write_state(recording, NULL); /* with its files closed; its end for us */
@@ -389,8 +391,11 @@ static int make_session(struct td_recording *recording, struct td_resume *resume
         .lost = on_lost,
         .ended = on_ended,
     };
-    int err = shown != NULL ? td_session_new(&config, ret_fail, &recording->session)
-                            : td_fail_set(ret_fail, -ENOMEM, "Out of memory.");
+    if (shown == NULL) {
+        td_resume_free(resume);
+        return td_fail_set(ret_fail, -ENOMEM, "Out of memory.");
+    }
+    int err = td_session_new(&config, ret_fail, &recording->session);
     free(shown);
     return err;
 }
@@ -472,6 +477,14 @@ static struct td_recording *running_room(struct td_recordings *r, const char *ro
     return NULL;
 }
 
+/* What was stopped does not start again: another one begins beside its last words. */
+static bool is_ending(const struct td_recording *recording)
+{
+    struct td_session_status s;
+    td_session_status(recording->session, &s);
+    return s.state >= TD_SESSION_FINISHING;
+}
+
 /* Whether it is known where the room is. */
 static int check_server(const struct td_recordings *r, const struct td_recording_request *request,
                         struct td_fail *ret_fail)
@@ -498,7 +511,7 @@ int td_recordings_start(struct td_recordings *r, const struct td_recording_reque
     if (err < 0)
         return err;
     struct td_recording *recording = running_room(r, request->room);
-    if (recording != NULL) {
+    if (recording != NULL && !is_ending(recording)) {
         *ret_recording = recording;
         if (!recording->settled) {
             err = wait_for(recording, settled, ctx, ret_fail);

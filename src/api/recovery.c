@@ -23,6 +23,7 @@ struct item {
     char *doc;
     bool hold;
     bool known; /* the catalogue has it */
+    bool tells; /* what ends now was running when the process died */
     struct td_recovery *recovery;
     struct td_resume *resume; /* what was found */
 };
@@ -33,7 +34,6 @@ struct td_recovery {
     GMutex putting; /* over the letters: the thread, and the store's when it closes what cannot go
                        on */
     struct td_letterbook letters;
-    bool tells; /* the thread: what ends now was running when the process died */
     bool resume;
     GPtrArray *items;   /* of the thread while it runs */
     GPtrArray *folders; /* names, as they were before anything new began */
@@ -95,22 +95,24 @@ static int add_unfinished(void *ctx, const struct td_catalog_row *row)
     return add_item(r, row, true);
 }
 
-static int put_doc(struct td_recovery *r, const json_t *doc, bool final, bool hold, int attempts)
+static int put_doc(struct item *item, const json_t *doc, bool final, int attempts)
 {
+    struct td_recovery *r = item->recovery;
     struct td_catalog_letter letters[TD_LEDGER_LETTERS_MAX];
     char *text = doc != NULL ? json_dumps(doc, JSON_COMPACT) : NULL;
     if (text == NULL)
         return -ENOMEM;
     struct td_catalog_row row = td_ledger_row(doc, text);
     row.final = final;
-    row.hold = hold;
+    row.hold = item->hold;
     row.attempts = attempts;
     /* An end that nobody recorded is told like any other; one that was known before is not told
      * again. */
     g_mutex_lock(&r->putting);
-    int count = final && r->tells ? td_letterbook_write(&r->letters, doc, true, td_clock_wall_us(),
-                                                        letters, TD_LEDGER_LETTERS_MAX)
-                                  : 0;
+    int count = final && item->tells
+                    ? td_letterbook_write(&r->letters, doc, true, td_clock_wall_us(), letters,
+                                          TD_LEDGER_LETTERS_MAX)
+                    : 0;
     int err = count < 0 ? count : td_catalog_put(r->config.catalog, &row, letters, (size_t)count);
     g_mutex_unlock(&r->putting);
     free(text);
@@ -118,13 +120,13 @@ static int put_doc(struct td_recovery *r, const json_t *doc, bool final, bool ho
 }
 
 /* Before anybody can ask: what a process left that is no more is not being recorded. */
-static int mark_interrupted(struct td_recovery *r, const struct item *item)
+static int mark_interrupted(struct item *item)
 {
     json_t *doc = json_loads(item->doc, 0, NULL);
     if (doc == NULL)
         return 0; /* shown when it was looked at */
     json_object_set_new(doc, "state", json_string("interrupted"));
-    int err = put_doc(r, doc, false, item->hold, -1);
+    int err = put_doc(item, doc, false, -1);
     json_decref(doc);
     return err;
 }
@@ -158,20 +160,24 @@ static int folder_path(const struct td_recovery *r, const char *name,
 }
 
 /* The row says what the manifest says. 0, or negative: then there is no manifest to believe. */
-static int put_manifest(struct td_recovery *r, const char *folder, bool hold, bool *ret_final)
+static int put_manifest(struct item *item, const char *folder, bool *ret_final)
 {
     char path[TD_PATH_MAX];
     struct td_manifest m;
     int err = td_layout_path(path, "%s/manifest.json", folder);
     if (err == 0)
-        err = td_recover_load(r->config.recorder->fs, path, &m);
+        err = td_recover_load(item->recovery->config.recorder->fs, path, &m);
     if (err < 0)
         return err;
-    json_t *doc = td_document_manifest(&m, folder, hold);
+    json_t *doc = td_document_manifest(&m, folder, item->hold);
     *ret_final = is_final(&m);
     if (doc != NULL && !*ret_final) /* nobody records it now */
         json_object_set_new(doc, "state", json_string("interrupted"));
-    err = put_doc(r, doc, *ret_final, hold, 0);
+    err = put_doc(item, doc, *ret_final, 0);
+    if (item->doc[0] == '\0' && doc != NULL) { /* what is shown of it from now on */
+        free(item->doc);
+        item->doc = json_dumps(doc, JSON_COMPACT);
+    }
     json_decref(doc);
     td_manifest_done(&m);
     return err;
@@ -183,7 +189,7 @@ static void give_up(struct item *item, const char *state, const char *reason)
     struct td_recovery *r = item->recovery;
     char now[TD_CLOCK_TEXT_MAX];
     td_clock_rfc3339(td_clock_wall_us(), now);
-    json_t *doc = json_loads(item->doc, 0, NULL);
+    json_t *doc = item->doc != NULL ? json_loads(item->doc, 0, NULL) : NULL;
     if (doc == NULL)
         doc = json_pack("{s:s, s:s, s:s, s:[]}", "id", item->id, "room", item->room, "folder",
                         item->folder, "outputs");
@@ -191,24 +197,36 @@ static void give_up(struct item *item, const char *state, const char *reason)
     json_object_set_new(doc, "reason", json_string(reason));
     json_object_set_new(doc, "ended_at", json_string(now));
     json_object_set_new(doc, "bytes", json_integer((json_int_t)td_document_bytes(doc)));
-    int err = put_doc(r, doc, true, item->hold, 0);
+    int err = put_doc(item, doc, true, 0);
     json_decref(doc);
     td_log_line(log_of(r), TD_LOG_ERROR, "event=given_up recording=%s state=%s reason=%s error=%s",
                 item->id, state, reason, err < 0 ? td_err_name(err) : "none");
 }
 
-static void close_item(struct item *item, const char *folder)
+/* 0, or what it was given up for; -EAGAIN: another process has it. */
+static int close_item(struct item *item, const char *folder)
 {
     struct td_recovery *r = item->recovery;
     bool final = false;
     int err = td_recover_close(r->config.recorder->fs, folder, on_report, r);
     if (err == 0)
-        err = put_manifest(r, folder, item->hold, &final);
-    if (err == -ENOENT)
-        give_up(item, "aborted", "interrupted"); /* killed before its manifest was there */
-    else if (err < 0 || !final)
+        err = put_manifest(item, folder, &final);
+    if (err == 0 && !final)
+        err = -TD_E_STATE;
+    if (err == 0)
+        atomic_fetch_add(&r->closed, 1);
+    return err;
+}
+
+/* What could not be done about it is told, and nothing is tried again. */
+static void note_failure(struct item *item, int err)
+{
+    if (err == -EAGAIN)
+        td_log_line(log_of(item->recovery), TD_LOG_WARN, "event=in_use recording=%s", item->id);
+    else if (err == -ENOENT) /* killed before its manifest was there */
+        give_up(item, "aborted", "interrupted");
+    else if (err < 0)
         give_up(item, "failed", "recovery_failed");
-    atomic_fetch_add(&r->closed, 1);
 }
 
 /* ---- answers to the control loop ---- */
@@ -228,7 +246,8 @@ static int close_job(void *arg)
     char folder[TD_PATH_MAX];
     int err = folder_path(item->recovery, item->folder, folder);
     if (err == 0)
-        close_item(item, folder);
+        err = close_item(item, folder);
+    note_failure(item, err);
     return err;
 }
 
@@ -309,15 +328,10 @@ static void recover_item(struct item *item)
     item->resume = td_resume_free(item->resume);
     bool final = false;
     if (err == TD_RESUME_NONE)
-        err = put_manifest(r, folder, item->hold, &final);
+        err = put_manifest(item, folder, &final);
     else if (err == 0)
-        close_item(item, folder);
-    if (err == -EAGAIN)
-        td_log_line(log_of(r), TD_LOG_WARN, "event=in_use recording=%s", item->id);
-    else if (err == -ENOENT)
-        give_up(item, "aborted", "interrupted");
-    else if (err < 0)
-        give_up(item, "failed", "recovery_failed");
+        err = close_item(item, folder);
+    note_failure(item, err);
 }
 
 /* ---- folders that the catalogue does not know ---- */
@@ -385,7 +399,7 @@ static bool rebuild(struct item *item)
     bool final = true;
     int err = folder_path(r, item->folder, folder);
     if (err == 0)
-        err = put_manifest(r, folder, false, &final);
+        err = put_manifest(item, folder, &final);
     if (err == 0)
         atomic_fetch_add(&r->rebuilt, 1);
     else if (err == -ENOENT && remove_unused(r->config.recorder->fs, folder) == 0)
@@ -406,9 +420,8 @@ static void *run(void *data)
         td_log_line(log_of(r), TD_LOG_ERROR, "event=folders_not_known error=%s", td_err_name(err));
     for (guint i = 0; i < r->items->len && !atomic_load(&r->stop); i++) {
         struct item *item = g_ptr_array_index(r->items, i);
-        r->tells = false;
         bool unfinished = item->known || rebuild(item);
-        r->tells = true;
+        item->tells = true;
         if (unfinished)
             recover_item(item);
         r->items->pdata[i] = NULL;
@@ -443,7 +456,7 @@ int td_recovery_start(const struct td_recovery_config *config, struct td_recover
         err = r->data_dir == NULL ? -ENOMEM
                                   : td_catalog_walk(config->catalog, true, add_unfinished, r);
     for (guint i = 0; err >= 0 && i < r->items->len; i++)
-        err = mark_interrupted(r, g_ptr_array_index(r->items, i));
+        err = mark_interrupted(g_ptr_array_index(r->items, i));
     if (err < 0) {
         td_recovery_free(r);
         return err;

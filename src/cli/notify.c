@@ -2,6 +2,7 @@
 #include "cli/notify.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include <unistd.h>
 
 #include "base/err.h"
+
+#define WATCHDOG_MS_MAX 3600000u /* more often than asked for does no harm */
 
 /* Absent, or of another form than sd_notify(3) says: -1. */
 static int connect_to(const char *path)
@@ -38,15 +41,26 @@ static gboolean on_watchdog(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
+/* 0 = absent, no number, or the word for none (sd_watchdog_enabled(3)). */
+static unsigned long long number_in(const char *variable)
+{
+    const char *text = getenv(variable);
+    if (text == NULL || text[0] == '\0' || strspn(text, "0123456789") != strlen(text))
+        return 0;
+    unsigned long long number = strtoull(text, NULL, 10); /* ULLONG_MAX when it is larger */
+    return number == ULLONG_MAX ? 0 : number;
+}
+
 /* Half the time after which we would be killed, as sd_watchdog_enabled(3) advises. */
 static void start_watchdog(struct td_notify *n)
 {
-    const char *usec = getenv("WATCHDOG_USEC");
-    const char *pid = getenv("WATCHDOG_PID");
-    unsigned long long us = usec != NULL ? strtoull(usec, NULL, 10) : 0;
-    if (us == 0 || (pid != NULL && strtoull(pid, NULL, 10) != (unsigned long long)getpid()))
+    unsigned long long us = number_in("WATCHDOG_USEC");
+    if (us == 0 || (getenv("WATCHDOG_PID") != NULL &&
+                    number_in("WATCHDOG_PID") != (unsigned long long)getpid()))
         return;
-    n->timer = g_timeout_add((guint)(us / 2000), on_watchdog, n);
+    unsigned long long ms = us / 2000;
+    guint interval_ms = ms > WATCHDOG_MS_MAX ? WATCHDOG_MS_MAX : ms > 0 ? (guint)ms : 1;
+    n->timer = g_timeout_add(interval_ms, on_watchdog, n);
 }
 
 void td_notify_open(struct td_notify *n, const struct td_log *log, bool (*well)(void *ctx),

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A daemon that listens beyond loopback: nobody comes in without a key, each key opens its rooms only,
-and what is secret stays so."""
+"""A daemon that listens beyond loopback: nobody comes in without a key, each key opens its rooms
+only, and what is secret stays so."""
 
 import glob
 import json
@@ -246,7 +246,7 @@ def test_no_secret_is_told(outside, tapedeck, livekit, publish, room, tmp_path):
     assert sender.stop() == deck.DONE
     server.process.kill()
     server.start("-c", tmp_path / "settings-0.yaml", "--token", SECRETS["flag"])
-    wait.until(lambda: server.call("get", "/readyz", bearer).status == 200, "the daemon to be ready")
+    wait.until(lambda: server.call("get", "/readyz", bearer).status == 200, "it to be ready")
     wait.until(lambda: ears.letters, "a webhook")
     for letter in list(ears.letters):
         assert_not_told("a webhook", json.dumps(letter.body))

@@ -155,7 +155,8 @@ def test_nobody_comes_back(serve, tapedeck, room, tmp_path):
     sender.process.kill()  # it cannot say goodbye
     server.process.kill()
     server.start("-c", settings)
-    assert server.wait_state(room, "interrupted")["interruptions"]
+    server.process.wait_for(lambda: server.wait_state(room, "interrupted")["interruptions"],
+                            "the hole to be noted")
     status = server.wait_state(room, "complete")
     assert status["reason"] == "interrupted"
     assert [hole["hole_ms"] for hole in status["interruptions"]] == [None]

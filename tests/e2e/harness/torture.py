@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rounds of start, stop, pause, resume, kill -9, restart and lost publishers at random instants, each
-ended by a stop of everything; then catalogue, manifests, API and files must agree.
+"""Rounds of start, stop, pause, resume, kill -9, restart and lost publishers at random instants,
+each ended by a stop of everything; then catalogue, manifests, API and files must agree.
 
 What a round does is drawn from its seed and number alone, so that it can be had again; when things
 really happen depends on the machine."""
