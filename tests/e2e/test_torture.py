@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever happens, catalogue, manifests, API and files agree in the end, and every job has ended;
-and many recordings may begin at once. tests/bench/daemon-torture and start-many are the long forms."""
+and many recordings may begin at once. tests/bench/daemon-torture and start-many are the long
+forms."""
 
 from harness import daemon, many, torture
 
