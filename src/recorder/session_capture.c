@@ -115,16 +115,27 @@ static void watch_numbers(struct td_session *s)
     }
 }
 
+/* Before the media loop has made its outputs, or stored anything in them, its numbers are none. */
+static void keep_known(struct td_session *s, const struct td_capture_stats *known)
+{
+    if (s->stats.pts_us < known->pts_us)
+        s->stats.pts_us = known->pts_us;
+    if (s->stats.bytes >= known->bytes)
+        return;
+    s->stats.bytes = known->bytes;
+    s->stats.written_bytes = known->written_bytes;
+    s->stats.synced_bytes = known->synced_bytes;
+}
+
 static void on_stats(void *ctx, const struct td_capture_stats *stats)
 {
     struct td_session *s = ctx;
-    int64_t pts_us = s->stats.pts_us;
+    struct td_capture_stats known = s->stats;
     s->stats = *stats;
-    if (s->stats.pts_us < pts_us)
-        s->stats.pts_us = pts_us; /* of another process, before anything is stored again */
     s->stats.bytes += s->bytes_before;
     s->stats.written_bytes += s->bytes_before;
     s->stats.synced_bytes += s->bytes_before;
+    keep_known(s, &known);
     td_session_watch_sidecars(s);
     td_shelf_progress(&s->shelf, s->stats.pts_us / TD_US_PER_MS, stats->growing_bytes);
     if (s->capture_stopping)

@@ -148,6 +148,7 @@ static int adopt_output(struct td_session *s, unsigned index)
     for (size_t k = 0; k < parts; k++) {
         bool open = end->open && k + 1 == parts;
         s->bytes_before += open ? 0 : output->parts[k].bytes;
+        s->stats.bytes += output->parts[k].bytes;
         s->media_stored = s->media_stored || strcmp(output->parts[k].state, "failed") != 0;
     }
     return td_capture_add_output(s->capture, &config);
@@ -166,6 +167,8 @@ static int adopt(struct td_session *s)
     td_shelf_load(&s->shelf, &s->chronicle.manifest, s->folder);
     s->media_seen = resume->last_wall_us != TD_MANIFEST_NO_TIME;
     s->stats.pts_us = resume->last_pts_us;
+    s->stats.written_bytes = s->stats.bytes;
+    s->stats.synced_bytes = s->stats.bytes;
     s->paused = s->chronicle.manifest.paused;
     if (s->paused && strcmp(s->chronicle.manifest.reason, "disk") == 0)
         s->reason = "disk"; /* whoever finds space lets it go on */

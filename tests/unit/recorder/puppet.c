@@ -374,36 +374,24 @@ unsigned puppet_lines(const struct puppet *p, const char *text)
     return puppet_count_lines(p->lines, text);
 }
 
-#define WAIT(p, condition)                                                                         \
-    do {                                                                                           \
-        int64_t until_us = td_clock_now_us() + WAIT_MS * TD_US_PER_MS;                             \
-        puppet_hear(p);                                                                            \
-        while (!(condition)) {                                                                     \
-            if (td_clock_now_us() > until_us)                                                      \
-                fail_msg("waited in vain; states: %s\n%s", (p)->states, (p)->lines);               \
-            puppet_hear_once(p);                                                                   \
-        }                                                                                          \
-    } while (0)
-
 void puppet_wait_lines(struct puppet *p, const char *text, unsigned count)
 {
-    WAIT(p, puppet_lines(p, text) >= count);
+    PUPPET_WAIT(p, puppet_lines(p, text) >= count);
 }
 
 void puppet_wait_state(struct puppet *p, enum td_session_state state)
 {
-    WAIT(p, puppet_status(p).state == state);
+    PUPPET_WAIT(p, puppet_status(p).state == state);
 }
 
 void puppet_wait_frames(struct puppet *p, uint64_t frames)
 {
-    WAIT(p, puppet_status(p).stats->frames >= frames);
+    PUPPET_WAIT(p, puppet_status(p).stats->frames >= frames);
 }
 
 void puppet_wait_ended(struct puppet *p)
 {
-    while (p->ended == 0)
-        puppet_hear_once(p);
+    PUPPET_WAIT(p, p->ended > 0);
 }
 
 struct td_session_status puppet_status(const struct puppet *p)

@@ -12,6 +12,7 @@
 
 #include <stdatomic.h>
 
+#include "base/clock.h"
 #include "fixture.h"
 #include "publisher/packetize.h"
 #include "recorder/session.h"
@@ -112,6 +113,19 @@ void puppet_play(struct puppet *p, uint32_t audio, uint32_t video, int64_t from_
                  bool key);
 
 /* ---- what is heard ---- */
+
+#define PUPPET_WAIT_US (30 * TD_US_PER_S)
+/* Hears what comes until then. */
+#define PUPPET_WAIT(p, condition)                                                                  \
+    do {                                                                                           \
+        int64_t until_us = td_clock_now_us() + PUPPET_WAIT_US;                                     \
+        puppet_hear(p);                                                                            \
+        while (!(condition)) {                                                                     \
+            if (td_clock_now_us() > until_us)                                                      \
+                fail_msg("waited in vain; states: %s\n%s", (p)->states, (p)->lines);               \
+            puppet_hear_once(p);                                                                   \
+        }                                                                                          \
+    } while (0)
 
 /* Takes what is there, without waiting. */
 void puppet_hear(struct puppet *p);

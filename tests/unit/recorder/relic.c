@@ -91,8 +91,7 @@ static void make(enum relic_kind kind)
     unsigned parts = kind == RELIC_BOTH ? 2 : kind == RELIC_EMPTY ? 0 : 1;
     puppet_wait_frames(&p, parts * RELIC_MS * 75 / 1000);
     const struct td_capture_stats *stats = puppet_status(&p).stats;
-    while (!is_listed(p.folder, parts) || stats->written_bytes < stats->bytes)
-        puppet_hear_once(&p);
+    PUPPET_WAIT(&p, is_listed(p.folder, parts) && stats->written_bytes >= stats->bytes);
     struct taking taking = {.relic = &relics[kind], .folder = p.folder};
     assert_int_equal(td_fs_list(td_fs_posix(), p.folder, take_file, &taking), 0);
     puppet_stop(&p);

@@ -269,6 +269,13 @@ void stage_tick(struct stage *s, int64_t ms)
     td_output_tick(s->output, STAGE_START_US + ms * 1000);
 }
 
+struct td_output_stats stage_stats(const struct stage *s)
+{
+    struct td_output_stats stats;
+    td_output_stats(s->output, &stats);
+    return stats;
+}
+
 unsigned stage_events(const struct stage *s, enum td_event_kind kind)
 {
     unsigned count = 0;

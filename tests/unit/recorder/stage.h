@@ -10,6 +10,7 @@
 #ifndef TD_TESTS_RECORDER_STAGE_H
 #define TD_TESTS_RECORDER_STAGE_H
 
+#include "base/clock.h"
 #include "fixture.h"
 #include "recorder/output.h"
 
@@ -91,6 +92,17 @@ void stage_hear(struct stage *s);
 unsigned stage_events(const struct stage *s, enum td_event_kind kind);
 /* The last of its kind; fails the test when there is none. */
 const struct td_event *stage_event(const struct stage *s, enum td_event_kind kind);
+/* Ticks at `ms` of stage time until then; fails the test when that takes too long. */
+#define STAGE_TICK_UNTIL(s, ms, condition)                                                         \
+    do {                                                                                           \
+        int64_t until_us = td_clock_now_us() + 20 * TD_US_PER_S;                                   \
+        do {                                                                                       \
+            assert_true(td_clock_now_us() < until_us);                                             \
+            stage_tick(s, ms);                                                                     \
+        } while (!(condition));                                                                    \
+    } while (0)
+struct td_output_stats stage_stats(const struct stage *s);
+
 /* Waits until a file is told to have failed, or all that were begun are closed. */
 void stage_wait_failed(struct stage *s);
 void stage_wait_closed(struct stage *s);

@@ -137,8 +137,9 @@ static void test_two_outputs_share_one_zero(void **state)
     for (unsigned i = 0; i < tape.count; i++) { /* sound of the same moment has the same time */
         if (tape.frames[i].codec != TD_CODEC_OPUS)
             continue;
-        while (other.frames[k].codec != TD_CODEC_OPUS)
+        while (k < other.count && other.frames[k].codec != TD_CODEC_OPUS)
             k++;
+        assert_true(k < other.count);
         int64_t apart_us = tape.frames[i].pts_us - other.frames[k++].pts_us;
         assert_true(apart_us > -1500 && apart_us < 1500);
     }

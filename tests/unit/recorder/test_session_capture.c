@@ -36,8 +36,7 @@ static void begin_stored(const struct td_session_limits *limits, enum td_codec v
     puppet_play(&p, 1, 2, -1000, 0, true);
     puppet_wait_frames(&p, 75);
     const struct td_capture_stats *stats = puppet_status(&p).stats;
-    while (p.ended == 0 && stats->written_bytes < stats->bytes)
-        puppet_hear_once(&p);
+    PUPPET_WAIT(&p, p.ended > 0 || stats->written_bytes >= stats->bytes);
 }
 
 static void assert_ended(enum td_session_state state, const char *reason)
@@ -173,8 +172,7 @@ static void fill_disk(void)
 /* What was begun on the full disk is closed; the recorder knows where it stood. */
 static void wait_closed(void)
 {
-    while (puppet_status(&p).shelf->growing > 0)
-        puppet_hear_once(&p);
+    PUPPET_WAIT(&p, puppet_status(&p).shelf->growing == 0);
 }
 
 /* Paused at each time it is full, resumed at each time it is not: a part each, one recording. */
@@ -199,8 +197,7 @@ static void test_full_and_resumed(void **state)
             assert_string_equal(puppet_status(&p).reason, "");
             int64_t go_ms = puppet_sync_ms(&p) + 1;
             puppet_play(&p, 1, 2, go_ms, go_ms + 600, true);
-            while (puppet_status(&p).shelf->growing == 0)
-                puppet_hear_once(&p);
+            PUPPET_WAIT(&p, puppet_status(&p).shelf->growing > 0);
             assert_int_equal(puppet_status(&p).state, TD_SESSION_RECORDING);
         }
         puppet_stop(&p);
@@ -333,11 +330,9 @@ static void test_numbers_of_a_second_part(void **state)
     int64_t from_ms = puppet_now_ms(&p) + 1;
     puppet_play(&p, 1, 7, from_ms, from_ms + 500, true);
     puppet_wait_frames(&p, 75 + 37);
-    while (puppet_status(&p).shelf->growing != 1 || puppet_status(&p).shelf->count != 2)
-        puppet_hear_once(&p);
+    PUPPET_WAIT(&p, puppet_status(&p).shelf->growing == 1 && puppet_status(&p).shelf->count == 2);
     const struct td_shelf_entry *entry = &puppet_status(&p).shelf->entries[1];
-    while (entry->bytes == 0 || entry->duration_ms == 0)
-        puppet_hear_once(&p);
+    PUPPET_WAIT(&p, entry->bytes > 0 && entry->duration_ms > 0);
     assert_true(entry->growing);
     assert_true(entry->bytes < puppet_status(&p).stats->bytes / 2 + 10000);
     assert_true(entry->duration_ms <= 600);

@@ -81,9 +81,11 @@ static void test_killed(void **state)
         assert_true(puppet_status(&p).accepted);
         unsigned count = puppet_status(&p).shelf->count;
         assert_int_equal(count, kind == RELIC_BOTH ? 2 : 1);
-        puppet_hear_once(&p); /* numbers of nothing do not undo what is known */
-        assert_true(puppet_status(&p).stats->pts_us >= last_us);
-        assert_true(puppet_status(&p).stats->bytes > 10000);
+        for (unsigned i = 0; i < 3; i++) { /* numbers of nothing do not undo what is known */
+            assert_true(puppet_status(&p).stats->pts_us >= last_us);
+            assert_true(puppet_status(&p).stats->bytes > 10000);
+            puppet_hear_once(&p);
+        }
         (void)play(kind == RELIC_MKV ? TD_CODEC_VP8 : TD_CODEC_H264, 0, 400);
         puppet_wait_frames(&p, 30);
         puppet_wait_state(&p, TD_SESSION_RECORDING);

@@ -192,16 +192,13 @@ static void test_refused_until_the_end(void **state)
     (void)state;
     begin_stored(SHORT_US, TD_CODEC_VP8);
     puppet_lose(&p, TD_END_DISCONNECTED);
-    unsigned tries = 0;
-    while (p.ended == 0) {
-        if (tries < 20) {
-            tries++;
-            puppet_attach(&p);
-            puppet_lose(&p, TD_END_REFUSED);
-        }
+    for (unsigned i = 0; i < 20; i++) {
+        puppet_attach(&p);
+        puppet_lose(&p, TD_END_REFUSED);
         puppet_hear_once(&p);
     }
     assert_int_equal(p.lost, 21);
+    puppet_wait_ended(&p);
     assert_string_equal(p.reason, "disconnected");
     assert_int_equal(p.state, TD_SESSION_COMPLETE);
     puppet_close(&p);
