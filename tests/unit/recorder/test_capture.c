@@ -116,6 +116,7 @@ static void test_two_outputs_share_one_zero(void **state)
     puppet_enter(&p, "alice", TD_CODEC_VP8);
     puppet_track(&p, 3, "bob", TD_CODEC_OPUS);
     puppet_track(&p, 4, "bob", TD_CODEC_H264);
+    puppet_track(&p, 5, "bob", TD_CODEC_OPUS); /* comes late */
     puppet_play(&p, 1, 2, -1000, 0, true);
     puppet_play(&p, 3, 4, -1000, 0, true);
     puppet_wait_frames(&p, 150);
@@ -126,6 +127,7 @@ static void test_two_outputs_share_one_zero(void **state)
         puppet_play(&p, 3, 4, ms, ms + 20, ms == go_ms + 600);
     }
     puppet_wait_lines(&p, "\"resumed\"", 1);
+    puppet_play(&p, 5, 0, go_ms, go_ms + 400, true); /* from before the join */
     end_it();
     puppet_read(&p, "alice.mkv", &tape);
     puppet_read(&p, "bob.ts", &other);
